@@ -1,0 +1,15 @@
+//! What handlers take out of a request. Every refusal is a problem document that names the field.
+
+mod body;
+mod caller;
+mod fields;
+mod path;
+mod query;
+mod version;
+
+pub(crate) use body::{JsonBody, read_body};
+pub(crate) use caller::{Caller, CallerSlot, basic_credentials};
+pub(crate) use fields::{Fields, FromField, Nested, Payload};
+pub(crate) use path::{PathArg, PathArgs, vendor_arg, kind_arg, user_arg};
+pub(crate) use query::QueryArgs;
+pub(crate) use version::speak_version;

@@ -1,0 +1,180 @@
+//! Pages of lists: opaque cursors on the wire, keys of rows inside.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use livewatt_domain::{time::wire, webhook::Position};
+use livewatt_store::{Page, PageFrom, PageKey, PageRequest};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    error::ApiError,
+    extract::QueryArgs,
+};
+
+/// Largest page.
+pub(crate) const MAX_PAGE_SIZE: u32 = 500;
+/// Size of a page if none is asked for.
+pub(crate) const DEFAULT_PAGE_SIZE: u32 = 50;
+/// Longest cursor we ever make, and then some.
+const MAX_CURSOR: usize = 1024;
+
+/// A page of a list, newest first.
+#[derive(Debug, Serialize)]
+pub(crate) struct Paginated<T> {
+    pub(crate) data: Vec<T>,
+    pub(crate) pagination: PaginationCursors,
+}
+
+/// Where to go on reading.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PaginationCursors {
+    /// For the next page (older records).
+    pub(crate) after: Option<String>,
+    /// For the previous page (newer records).
+    pub(crate) before: Option<String>,
+}
+
+impl<T> From<Page<T>> for Paginated<T> {
+    fn from(page: Page<T>) -> Self {
+        Self {
+            data: page.items,
+            pagination: PaginationCursors {
+                after: page.older.as_ref().map(encode),
+                before: page.newer.as_ref().map(encode),
+            },
+        }
+    }
+}
+
+/// The page asked for by `after`, `before` and `pageSize`.
+#[derive(Debug)]
+pub(crate) struct PageArgs(pub(crate) PageRequest);
+
+impl<S: Send + Sync> FromRequestParts<S> for PageArgs {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let args = QueryArgs::of(parts);
+        let key = |name: &'static str| {
+            args.one(name)?
+                .map(|text| decode(&text).ok_or_else(|| bad_cursor(name)))
+                .transpose()
+        };
+        let from = match (key("after")?, key("before")?) {
+            (Some(_), Some(_)) => {
+                return Err(ApiError::invalid("before", "must not be given together with after"));
+            }
+            (Some(key), None) => PageFrom::After(key),
+            (None, Some(key)) => PageFrom::Before(key),
+            (None, None) => PageFrom::Start,
+        };
+        Ok(Self(PageRequest { from, size: page_size(&args)? }))
+    }
+}
+
+/// The `pageSize` of a request.
+pub(crate) fn page_size(args: &QueryArgs) -> Result<u32, ApiError> {
+    let Some(text) = args.one("pageSize")? else { return Ok(DEFAULT_PAGE_SIZE) };
+    match text.parse() {
+        Ok(size) if (1..=MAX_PAGE_SIZE).contains(&size) => Ok(size),
+        _ => Err(ApiError::invalid(
+            "pageSize",
+            format!("must be a whole number from 1 to {MAX_PAGE_SIZE}"),
+        )),
+    }
+}
+
+fn bad_cursor(name: &'static str) -> ApiError {
+    ApiError::invalid(name, "is not a cursor of this list")
+}
+
+fn encode(key: &PageKey) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(format!("{}~{}", wire(key.at), key.id))
+}
+
+fn decode(text: &str) -> Option<PageKey> {
+    let bytes = plain(text)?;
+    let (at, id) = bytes.split_once('~')?;
+    (!id.is_empty()).then_some(())?;
+    Some(PageKey { at: at.parse().ok()?, id: id.to_owned() })
+}
+
+/// The cursor of a position in the event log.
+pub(crate) fn encode_position(position: Position) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(format!("event:{}", position.0))
+}
+
+/// The position of a cursor; `name` is the parameter it came in.
+pub(crate) fn decode_position(text: &str, name: &'static str) -> Result<Position, ApiError> {
+    plain(text)
+        .and_then(|text| text.strip_prefix("event:")?.parse().ok())
+        .filter(|position| *position >= 0)
+        .map(Position)
+        .ok_or_else(|| bad_cursor(name))
+}
+
+fn plain(text: &str) -> Option<String> {
+    if text.len() > MAX_CURSOR {
+        return None;
+    }
+    String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    async fn page(query: &str) -> Result<PageRequest, ApiError> {
+        let (mut parts, ()) =
+            Request::get(format!("/users?{query}")).body(()).unwrap().into_parts();
+        PageArgs::from_request_parts(&mut parts, &()).await.map(|args| args.0)
+    }
+
+    fn field(error: ApiError) -> String {
+        error.problem().1.issues[0].path.clone()
+    }
+
+    #[tokio::test]
+    async fn cursors_come_back_as_they_went() {
+        let key = PageKey { at: "2024-01-07T17:04:26.123Z".parse().unwrap(), id: "u~1/ü".into() };
+        let cursor = encode(&key);
+        let request = page(&format!("after={cursor}&pageSize=7")).await.unwrap();
+        assert_eq!(request, PageRequest { from: PageFrom::After(key.clone()), size: 7 });
+        let request = page(&format!("before={cursor}")).await.unwrap();
+        assert_eq!(request, PageRequest { from: PageFrom::Before(key), size: 50 });
+        assert_eq!(page("").await.unwrap().from, PageFrom::Start);
+    }
+
+    #[tokio::test]
+    async fn bad_pages_name_the_field() {
+        for (query, expected) in [
+            ("after=x", "after"),
+            ("before=%00", "before"),
+            ("after=", "after"),
+            ("pageSize=0", "pageSize"),
+            ("pageSize=501", "pageSize"),
+            ("pageSize=-1", "pageSize"),
+            ("pageSize=1.5", "pageSize"),
+            ("pageSize=", "pageSize"),
+            ("pageSize=1&pageSize=2", "pageSize"),
+        ] {
+            assert_eq!(field(page(query).await.unwrap_err()), expected, "{query}");
+        }
+        let cursor = encode(&PageKey { at: "2024-01-07T17:04:26Z".parse().unwrap(), id: "1".into() });
+        let both = page(&format!("after={cursor}&before={cursor}")).await.unwrap_err();
+        assert_eq!(field(both), "before");
+    }
+
+    #[test]
+    fn positions_come_back_and_other_cursors_do_not() {
+        let cursor = encode_position(Position(42));
+        assert_eq!(decode_position(&cursor, "after").unwrap(), Position(42));
+        for text in ["", "42", "!", &BASE64_URL_SAFE_NO_PAD.encode("event:-1")] {
+            assert!(decode_position(text, "after").is_err(), "{text}");
+        }
+    }
+}

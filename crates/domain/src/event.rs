@@ -1,0 +1,170 @@
+//! Events: the entries of the log, rendered once as the contract prints them.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    API_VERSION,
+    device::{Device, Document},
+    entropy::Entropy,
+    id::{ClientId, DeviceId, EventId, UserId},
+    kind::DeviceKind,
+    time::wire,
+    vendor::VendorName,
+};
+
+/// What happened to a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceEvent {
+    /// Found for the first time.
+    Discovered,
+    /// Its stored state changed.
+    Updated,
+    /// Gone from its account.
+    Deleted,
+}
+
+impl DeviceEvent {
+    const fn suffix(self) -> &'static str {
+        match self {
+            Self::Discovered => "discovered",
+            Self::Updated => "updated",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// The name of an event about a device, for example `user:vehicle:updated`.
+pub fn device_event_name(kind: DeviceKind, what: DeviceEvent) -> String {
+    format!("user:{kind}:{}", what.suffix())
+}
+
+/// Dead credentials of a vendor account.
+pub const CREDENTIALS_INVALIDATED: &str = "user:credentials:invalidated";
+/// Sent to every webhook from time to time; not part of the log.
+pub const HEARTBEAT: &str = "system:heartbeat";
+/// Sent when a webhook is tested; not part of the log.
+pub const WEBHOOK_TEST: &str = "enode:webhook:test";
+
+/// An entry of the event log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Identifier.
+    pub id: EventId,
+    /// The customer it belongs to.
+    pub client_id: ClientId,
+    /// The user it is about.
+    pub user_id: UserId,
+    /// The device it is about, and the version that the device has by it.
+    pub device: Option<(DeviceId, u64)>,
+    /// Its name.
+    pub name: String,
+    /// When it came about.
+    pub created_at: Timestamp,
+    /// The JSON object that is delivered, rendered.
+    pub body: String,
+}
+
+/// Makes events of one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct EventMaker<'a> {
+    /// The moment.
+    pub now: Timestamp,
+    /// Where IDs come from.
+    pub entropy: &'a dyn Entropy,
+}
+
+impl EventMaker<'_> {
+    /// A device was found. Its version must be 1.
+    pub fn discovered(&self, device: &Device) -> Event {
+        self.of_device(device, DeviceEvent::Discovered, &device.document, device.version, None)
+    }
+
+    /// A device's stored state changed to its present document and version.
+    pub fn updated(&self, device: &Device, updated_fields: &[String]) -> Event {
+        self.of_device(
+            device,
+            DeviceEvent::Updated,
+            &device.document,
+            device.version,
+            Some(updated_fields),
+        )
+    }
+
+    /// A device is gone; shows it as it last was.
+    pub fn deleted(&self, device: &Device) -> Event {
+        let last = device.current_document();
+        self.of_device(device, DeviceEvent::Deleted, &last, device.version + 1, None)
+    }
+
+    /// The vendor no longer accepts the credentials of one of the user's accounts.
+    pub fn credentials_invalidated(
+        &self,
+        client_id: ClientId,
+        user_id: &UserId,
+        vendor: &VendorName,
+    ) -> Event {
+        let mut body = self.envelope(CREDENTIALS_INVALIDATED);
+        body.insert("user".into(), json!({ "id": user_id }));
+        body.insert("vendor".into(), json!(vendor));
+        self.event(client_id, user_id, None, CREDENTIALS_INVALIDATED.to_owned(), body)
+    }
+
+    /// The JSON of a heartbeat; `pending_events` is the number of events still queued.
+    pub fn heartbeat(&self, pending_events: u64) -> String {
+        let mut body = self.envelope(HEARTBEAT);
+        body.insert("pendingEvents".into(), pending_events.into());
+        Value::Object(body).to_string()
+    }
+
+    /// The JSON of a webhook test.
+    pub fn webhook_test(&self) -> String {
+        Value::Object(self.envelope(WEBHOOK_TEST)).to_string()
+    }
+
+    fn of_device(
+        &self,
+        device: &Device,
+        what: DeviceEvent,
+        document: &Document,
+        version: u64,
+        updated_fields: Option<&[String]>,
+    ) -> Event {
+        let name = device_event_name(device.kind(), what);
+        let mut body = self.envelope(&name);
+        body.insert("user".into(), json!({ "id": device.user_id }));
+        body.insert(device.kind().name().into(), Value::Object(document.as_map().clone()));
+        if let Some(fields) = updated_fields {
+            body.insert("updatedFields".into(), json!(fields));
+        }
+        let about = Some((device.id, version));
+        self.event(device.client_id, &device.user_id, about, name, body)
+    }
+
+    fn envelope(&self, name: &str) -> Map<String, Value> {
+        let mut body = Map::new();
+        body.insert("event".into(), name.into());
+        body.insert("createdAt".into(), wire(self.now).into());
+        body.insert("version".into(), API_VERSION.into());
+        body
+    }
+
+    fn event(
+        &self,
+        client_id: ClientId,
+        user_id: &UserId,
+        device: Option<(DeviceId, u64)>,
+        name: String,
+        body: Map<String, Value>,
+    ) -> Event {
+        Event {
+            id: EventId::new(self.now, self.entropy),
+            client_id,
+            user_id: user_id.clone(),
+            device,
+            name,
+            created_at: self.now,
+            body: Value::Object(body).to_string(),
+        }
+    }
+}

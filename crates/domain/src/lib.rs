@@ -1,0 +1,29 @@
+//! Pure types and rules of Livewatt.
+//!
+//! Everything here is a value or a function of values: no clock, no randomness, no sockets, no
+//! SQL, and no vendor's name. The names of fields are those of the wire contract, so that a block
+//! of a device is stored and served as the same JSON it is defined by.
+
+pub mod account;
+pub mod cadence;
+pub mod client;
+pub mod clock;
+pub mod device;
+pub mod diff;
+pub mod entropy;
+pub mod event;
+pub mod fact;
+pub mod id;
+pub mod kind;
+pub mod link;
+pub mod merge;
+pub mod retry;
+pub mod scope;
+pub mod time;
+pub mod vendor;
+pub mod webhook;
+
+/// The only API date this server speaks; every event carries it as `version`.
+pub const API_VERSION: &str = "2024-10-01";
+
+pub use jiff::{SignedDuration, Timestamp};

@@ -1,0 +1,246 @@
+//! One lane of a webhook: read, freeze, send, settle.
+
+use livewatt_domain::{
+    Timestamp,
+    id::DeliveryId,
+    webhook::{DeliveryAttempt, Lane, PendingDelivery, Webhook},
+};
+use livewatt_store::{LaneStep, LogQuery};
+
+use super::{ReadyLane, send::{Receiver, Sent}};
+use crate::{Engine, EngineResult, error::chain};
+
+/// Deliveries a lane makes in one run before it lets others go first.
+const DELIVERIES_PER_RUN: usize = 50;
+
+impl Engine {
+    /// Works a lane off; returns the number of deliveries attempted.
+    pub(crate) async fn run_lane(&self, ready: ReadyLane) -> usize {
+        let mut attempted = 0;
+        while attempted < DELIVERIES_PER_RUN {
+            match self.step_lane(ready).await {
+                Ok(Progress::Delivered) => attempted += 1,
+                Ok(Progress::Failed) => {
+                    attempted += 1;
+                    break;
+                }
+                Ok(Progress::Idle) => break,
+                Err(error) => {
+                    tracing::error!(webhook.id = %ready.webhook, error = %chain(&error), "delivery failed on our side");
+                    // The news stay; the next wake-up or tick tries again.
+                    break;
+                }
+            }
+        }
+        self.deliveries.with_lane(ready, |lane| lane.is_running = false);
+        attempted
+    }
+
+    async fn step_lane(&self, ready: ReadyLane) -> EngineResult<Progress> {
+        let Some((webhook, receiver, lane)) = self.deliveries.snapshot(ready) else {
+            return Ok(Progress::Idle);
+        };
+        match lane.pending.clone() {
+            Some(pending) if pending.next_attempt_at > self.now() => Ok(Progress::Idle),
+            Some(pending) => {
+                let bodies = self.bodies(&webhook, &lane, &pending).await?;
+                self.attempt(ready, &webhook, &receiver, lane, pending, bodies).await
+            }
+            None => self.begin(ready, &webhook, &receiver, lane).await,
+        }
+    }
+
+    /// Reads on in the log; if something wanted is there, freezes a delivery and sends it.
+    async fn begin(
+        &self,
+        ready: ReadyLane,
+        webhook: &Webhook,
+        receiver: &Receiver,
+        mut lane: Lane,
+    ) -> EngineResult<Progress> {
+        // Cleared before reading: news that come in meanwhile are not lost.
+        self.deliveries.with_lane(ready, |lane| lane.has_news = false);
+        loop {
+            let query = LogQuery {
+                client_id: webhook.client_id,
+                after: lane.cursor,
+                until: None,
+                lane: Some((lane.lane, webhook.lanes)),
+                limit: self.options.delivery_batch,
+            };
+            let page = match self.store.events_after(query).await {
+                Ok(page) => page,
+                Err(error) => {
+                    self.deliveries.with_lane(ready, |lane| lane.has_news = true);
+                    return Err(error.into());
+                }
+            };
+            let is_wanted = |name: &str| webhook.events.accepts(name);
+            let wanted: Vec<_> =
+                page.events.iter().filter(|logged| is_wanted(&logged.event.name)).collect();
+            if let Some(last) = wanted.last() {
+                let pending = PendingDelivery {
+                    id: DeliveryId::new(self.now(), self.entropy.as_ref()),
+                    until: last.position,
+                    attempts: 0,
+                    failing_since: None,
+                    next_attempt_at: self.now(),
+                };
+                lane.pending = Some(pending.clone());
+                if !self.save(ready, lane.clone(), None).await? {
+                    return Ok(Progress::Idle);
+                }
+                let bodies = wanted.iter().map(|logged| logged.event.body.clone()).collect();
+                self.deliveries.with_lane(ready, |lane| lane.has_news = true);
+                return self.attempt(ready, webhook, receiver, lane, pending, bodies).await;
+            }
+            // Nothing wanted here. That far needs no writing down: after a restart it is read over
+            // again, to the same end.
+            let is_at_end = page.read_until <= lane.cursor || page.events.is_empty();
+            lane.cursor = page.read_until.max(lane.cursor);
+            let cursor = lane.cursor;
+            self.deliveries.with_lane(ready, |held| held.lane.cursor = cursor);
+            if is_at_end {
+                return Ok(Progress::Idle);
+            }
+        }
+    }
+
+    /// The events of a frozen delivery, as they were when it was frozen.
+    async fn bodies(
+        &self,
+        webhook: &Webhook,
+        lane: &Lane,
+        pending: &PendingDelivery,
+    ) -> EngineResult<Vec<String>> {
+        let query = LogQuery {
+            client_id: webhook.client_id,
+            after: lane.cursor,
+            until: Some(pending.until),
+            lane: Some((lane.lane, webhook.lanes)),
+            limit: u32::MAX,
+        };
+        let page = self.store.events_after(query).await?;
+        let wanted = page.events.into_iter().filter(|e| webhook.events.accepts(&e.event.name));
+        Ok(wanted.map(|logged| logged.event.body).collect())
+    }
+
+    async fn attempt(
+        &self,
+        ready: ReadyLane,
+        webhook: &Webhook,
+        receiver: &Receiver,
+        mut lane: Lane,
+        mut pending: PendingDelivery,
+        bodies: Vec<String>,
+    ) -> EngineResult<Progress> {
+        if bodies.is_empty() {
+            // Retention or erasure took them: there is nothing left to deliver.
+            lane.cursor = pending.until;
+            lane.pending = None;
+            self.save(ready, lane, None).await?;
+            return Ok(Progress::Delivered);
+        }
+        let events = bodies.len();
+        let body = format!("[{}]", bodies.join(","));
+        let started_at = self.now();
+        let sent = self.send(receiver, pending.id, body).await;
+        pending.attempts += 1;
+        let attempt = DeliveryAttempt {
+            webhook_id: webhook.id,
+            delivery_id: pending.id,
+            attempt: pending.attempts,
+            at: started_at,
+            duration_ms: sent.duration.as_millis() as u64,
+            events: events as u32,
+            status: sent.response.as_ref().map(|answer| answer.status),
+            error: sent.failure(),
+        };
+        let outcome = if sent.is_success() { "delivered" } else { "failed" };
+        metrics::counter!("livewatt_deliveries_total", "outcome" => outcome).increment(1);
+        if sent.is_success() {
+            metrics::counter!("livewatt_events_delivered_total").increment(events as u64);
+            lane.cursor = pending.until;
+            lane.pending = None;
+            let done = Done { attempt, succeeded_at: Some(self.now()), deactivate: false };
+            self.save(ready, lane, Some(done)).await?;
+            Ok(Progress::Delivered)
+        } else {
+            self.fail(ready, webhook, lane, pending, attempt, &sent).await?;
+            Ok(Progress::Failed)
+        }
+    }
+
+    /// After a failure: the next attempt, or the end of the retry window. Events stay in the log
+    /// either way.
+    async fn fail(
+        &self,
+        ready: ReadyLane,
+        webhook: &Webhook,
+        mut lane: Lane,
+        mut pending: PendingDelivery,
+        attempt: DeliveryAttempt,
+        sent: &Sent,
+    ) -> EngineResult<()> {
+        let now = self.now();
+        let failing_since = *pending.failing_since.get_or_insert(now);
+        let wish = sent.response.as_ref().and_then(|answer| answer.retry_after);
+        let jitter = self.entropy.jitter(0.1);
+        let next: Option<Timestamp> =
+            self.options.retry.next(failing_since, pending.attempts, now, wish, jitter);
+        let deactivate = next.is_none();
+        if let Some(at) = next {
+            pending.next_attempt_at = at;
+        } else {
+            // Whoever switches the webhook on again starts with a fresh window.
+            pending.failing_since = None;
+            pending.next_attempt_at = now;
+            tracing::warn!(webhook.id = %webhook.id, "webhook switched off: its retry window ran out");
+        }
+        lane.pending = Some(pending);
+        self.save(ready, lane, Some(Done { attempt, succeeded_at: None, deactivate })).await?;
+        if deactivate {
+            self.deliveries.forget(webhook.id);
+        }
+        Ok(())
+    }
+
+    /// Writes a lane down and holds it. False if the webhook is gone.
+    async fn save(&self, ready: ReadyLane, lane: Lane, done: Option<Done>) -> EngineResult<bool> {
+        let (attempt, succeeded_at, deactivate) = match done {
+            None => (None, None, false),
+            Some(done) => (Some(done.attempt), done.succeeded_at, done.deactivate),
+        };
+        let step = LaneStep {
+            lane: lane.clone(),
+            attempt,
+            succeeded_at,
+            deactivate,
+            webhook_id: ready.webhook,
+        };
+        if !self.store.save_lane(step).await? {
+            self.deliveries.forget(ready.webhook);
+            return Ok(false);
+        }
+        self.deliveries.with_lane(ready, |held| held.lane = lane);
+        Ok(true)
+    }
+}
+
+/// How far a step brought a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// A delivery was taken; there may be more.
+    Delivered,
+    /// The receiver failed; not now.
+    Failed,
+    /// Nothing to do.
+    Idle,
+}
+
+/// What an attempt leads to besides moving the lane.
+struct Done {
+    attempt: DeliveryAttempt,
+    succeeded_at: Option<Timestamp>,
+    deactivate: bool,
+}

@@ -1,0 +1,220 @@
+//! Deliveries: each webhook is a cursor over its client's log, in lanes.
+//!
+//! Invariants:
+//! - Before anything is sent, ID and extent of the delivery are stored; so whatever happens, the
+//!   same events go out again under the same ID, or not at all.
+//! - The cursor moves only after a success, in one transaction with the record of the attempt.
+//! - Events of one device share a lane and a lane sends one delivery at a time: order per device.
+//! - A receiver's trouble holds up only its own lanes.
+
+mod lane;
+mod send;
+mod sign;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures::{StreamExt as _, stream};
+use livewatt_domain::{
+    Timestamp,
+    id::{ClientId, WebhookId},
+    webhook::{Lane, Webhook},
+};
+use tokio::sync::Notify;
+
+use crate::{Engine, EngineOptions, EngineResult, error::chain};
+
+pub(crate) use send::Sent;
+use send::Receiver;
+
+/// The webhooks in memory and where their lanes stand.
+#[derive(Debug)]
+pub struct Deliveries {
+    client: reqwest::Client,
+    watched: Mutex<HashMap<WebhookId, Watched>>,
+    pub(crate) wake: Notify,
+}
+
+#[derive(Debug)]
+struct Watched {
+    webhook: Webhook,
+    receiver: Receiver,
+    lanes: Vec<WatchedLane>,
+    next_heartbeat_at: Timestamp,
+}
+
+#[derive(Debug)]
+struct WatchedLane {
+    lane: Lane,
+    /// There may be events after its cursor.
+    has_news: bool,
+    is_running: bool,
+}
+
+/// A lane with something to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReadyLane {
+    pub webhook: WebhookId,
+    pub lane: u16,
+}
+
+impl Deliveries {
+    pub(crate) fn new(options: &EngineOptions) -> EngineResult<Self> {
+        Ok(Self { client: send::client(options)?, watched: Mutex::default(), wake: Notify::new() })
+    }
+
+    fn watched(&self) -> MutexGuard<'_, HashMap<WebhookId, Watched>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A client's log has grown.
+    pub(crate) fn wake_client(&self, client: ClientId) {
+        let mut watched = self.watched();
+        for webhook in watched.values_mut().filter(|w| w.webhook.client_id == client) {
+            webhook.lanes.iter_mut().for_each(|lane| lane.has_news = true);
+        }
+        drop(watched);
+        self.wake.notify_one();
+    }
+
+    /// Nothing is sent to a webhook any more.
+    pub(crate) fn forget(&self, id: WebhookId) {
+        self.watched().remove(&id);
+    }
+
+    /// Lanes with something to do at `now`; each counts as running from now on.
+    pub(crate) fn take_ready(&self, now: Timestamp) -> Vec<ReadyLane> {
+        let mut ready = Vec::new();
+        for (id, watched) in self.watched().iter_mut() {
+            for lane in &mut watched.lanes {
+                let is_ready = match &lane.lane.pending {
+                    Some(pending) => pending.next_attempt_at <= now,
+                    None => lane.has_news,
+                };
+                if is_ready && !lane.is_running {
+                    lane.is_running = true;
+                    ready.push(ReadyLane { webhook: *id, lane: lane.lane.lane });
+                }
+            }
+        }
+        ready
+    }
+
+    /// When a retry or heartbeat is next due.
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        let watched = self.watched();
+        let retries = watched.values().flat_map(|w| &w.lanes).filter(|lane| !lane.is_running);
+        let retries = retries.filter_map(|lane| Some(lane.lane.pending.as_ref()?.next_attempt_at));
+        let heartbeats = watched.values().map(|w| w.next_heartbeat_at);
+        retries.chain(heartbeats).min()
+    }
+
+    /// Changes what is held of a lane; `None` if its webhook is no longer watched.
+    fn with_lane<T>(&self, ready: ReadyLane, change: impl FnOnce(&mut WatchedLane) -> T) -> Option<T> {
+        let mut watched = self.watched();
+        let lanes = &mut watched.get_mut(&ready.webhook)?.lanes;
+        Some(change(lanes.iter_mut().find(|lane| lane.lane.lane == ready.lane)?))
+    }
+
+    fn snapshot(&self, ready: ReadyLane) -> Option<(Webhook, Receiver, Lane)> {
+        let watched = self.watched();
+        let found = watched.get(&ready.webhook)?;
+        let lane = found.lanes.iter().find(|lane| lane.lane.lane == ready.lane)?;
+        Some((found.webhook.clone(), found.receiver.clone(), lane.lane.clone()))
+    }
+}
+
+impl Engine {
+    /// Loads the active webhooks.
+    pub(crate) async fn load_webhooks(&self) -> EngineResult<()> {
+        for (webhook, lanes) in self.store.active_webhooks().await? {
+            self.watch(webhook, lanes)?;
+        }
+        Ok(())
+    }
+
+    /// Takes up a webhook that is new, changed or switched on again.
+    pub(crate) async fn watch_webhook(&self, webhook: Webhook) -> EngineResult<()> {
+        let lanes = self.store.lanes(webhook.id).await?;
+        self.watch(webhook, lanes)?;
+        self.deliveries.wake.notify_one();
+        Ok(())
+    }
+
+    fn watch(&self, webhook: Webhook, lanes: Vec<Lane>) -> EngineResult<()> {
+        let receiver = self.open_receiver(&webhook)?;
+        let next_heartbeat_at =
+            self.now().saturating_add(self.options.heartbeat_interval).unwrap_or(Timestamp::MAX);
+        let mut watched = self.deliveries.watched();
+        let before = watched.remove(&webhook.id);
+        let is_running = |number: u16| {
+            before.as_ref().is_some_and(|before| {
+                before.lanes.iter().any(|lane| lane.lane.lane == number && lane.is_running)
+            })
+        };
+        let lanes = lanes
+            .into_iter()
+            .map(|lane| WatchedLane { is_running: is_running(lane.lane), lane, has_news: true })
+            .collect();
+        watched.insert(webhook.id, Watched { webhook, receiver, lanes, next_heartbeat_at });
+        Ok(())
+    }
+
+    /// Sends everything that can be sent now, to all webhooks, and waits for it; returns the number
+    /// of deliveries attempted. The running server does the same without waiting.
+    pub async fn deliver_due(self: &Arc<Self>) -> usize {
+        let mut attempted = 0;
+        loop {
+            let ready = self.deliveries.take_ready(self.now());
+            if ready.is_empty() {
+                return attempted;
+            }
+            let runs = stream::iter(ready).map(|lane| self.run_lane(lane)).buffer_unordered(64);
+            attempted += runs.fold(0, |sum, count| async move { sum + count }).await;
+        }
+    }
+
+    /// When a retry or heartbeat is next due.
+    pub fn next_delivery_at(&self) -> Option<Timestamp> {
+        self.deliveries.next_due()
+    }
+
+    /// Sends heartbeats that are due; returns how many. They are not retried: the next one follows
+    /// soon.
+    pub async fn send_heartbeats(&self) -> usize {
+        let now = self.now();
+        let next = now.saturating_add(self.options.heartbeat_interval).unwrap_or(Timestamp::MAX);
+        let due: Vec<(Webhook, Vec<Lane>)> = {
+            let mut watched = self.deliveries.watched();
+            watched
+                .values_mut()
+                .filter(|w| w.next_heartbeat_at <= now)
+                .map(|w| {
+                    w.next_heartbeat_at = next;
+                    (w.webhook.clone(), w.lanes.iter().map(|lane| lane.lane.clone()).collect())
+                })
+                .collect()
+        };
+        let count = due.len();
+        stream::iter(due)
+            .for_each_concurrent(64, |(webhook, lanes)| async move {
+                if let Err(error) = self.send_heartbeat(&webhook, &lanes).await {
+                    tracing::warn!(webhook.id = %webhook.id, error = %chain(&error), "no heartbeat");
+                }
+            })
+            .await;
+        count
+    }
+
+    async fn send_heartbeat(&self, webhook: &Webhook, lanes: &[Lane]) -> EngineResult<()> {
+        // An estimate: the lane furthest behind stands for all.
+        let cursor = lanes.iter().map(|lane| lane.cursor).min().unwrap_or_default();
+        let pending = self.store.count_events_after(webhook.client_id, cursor, 10_000).await?;
+        let body = format!("[{}]", self.event_maker(self.now()).heartbeat(pending.into()));
+        let sent = self.send_once(webhook, body).await?;
+        tracing::debug!(webhook.id = %webhook.id, is_success = sent.is_success(), "heartbeat");
+        Ok(())
+    }
+}

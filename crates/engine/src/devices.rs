@@ -1,0 +1,69 @@
+//! Reading devices, and asking for a fetch sooner. Always from stored data, never from a vendor.
+
+use livewatt_domain::{
+    device::Device,
+    id::{ClientId, DeviceId, UserId},
+    kind::DeviceKind,
+};
+use livewatt_store::{Page, PageRequest};
+
+use crate::{Engine, EngineError, EngineResult};
+
+impl Engine {
+    /// A client's devices of a kind, most recently linked first; of one user if given.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_devices(
+        &self,
+        client: ClientId,
+        user: Option<UserId>,
+        kind: DeviceKind,
+        page: PageRequest,
+    ) -> EngineResult<Page<Device>> {
+        let page = self.store.list_devices(client, user, kind, page).await?;
+        Ok(page.map(|device| self.presence.overlay(device)))
+    }
+
+    /// A device of a client.
+    ///
+    /// # Errors
+    /// [`EngineError::DeviceNotFound`] if there is none of this kind, or if the database fails.
+    pub async fn get_device(
+        &self,
+        client: ClientId,
+        kind: DeviceKind,
+        id: &str,
+    ) -> EngineResult<Device> {
+        let id: DeviceId = id.parse().map_err(|_| EngineError::DeviceNotFound)?;
+        match self.store.find_device(client, id).await? {
+            Some(device) if device.kind() == kind => Ok(self.presence.overlay(device)),
+            _ => Err(EngineError::DeviceNotFound),
+        }
+    }
+
+    /// Brings the next fetch of a device forward. Repeats within a minute count once; during
+    /// back-off or with dead credentials nothing happens.
+    ///
+    /// # Errors
+    /// [`EngineError::DeviceNotFound`], or if the database fails.
+    pub async fn refresh_hint(
+        &self,
+        client: ClientId,
+        kind: DeviceKind,
+        id: &str,
+    ) -> EngineResult<()> {
+        let device = self.get_device(client, kind, id).await?;
+        let taken = self.fleet.hint(
+            device.account_id,
+            device.id,
+            self.now(),
+            self.options.hint_coalesce,
+        );
+        metrics::counter!("livewatt_refresh_hints_total", "taken" => taken.to_string()).increment(1);
+        if taken {
+            self.poll_wake.notify_one();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,108 @@
+//! What can go wrong in a use case, by who must act. Outside message and inside cause are apart:
+//! only [`EngineError::Internal`] has a cause, and it is for the log alone.
+
+use livewatt_store::StoreError;
+
+/// Result of a use case.
+pub type EngineResult<T> = Result<T, EngineError>;
+
+/// One thing that is wrong with an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issue {
+    /// Dotted path of the field.
+    pub path: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl Issue {
+    /// An issue of a field.
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into() }
+    }
+}
+
+/// Why a use case did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The input is wrong; the caller must change it.
+    #[error("the input is not valid")]
+    Invalid(Vec<Issue>),
+    /// The webhook input is wrong, or there is one with this URL already.
+    #[error("the webhook input is not valid")]
+    InvalidWebhook(Vec<Issue>),
+    /// What was asked for cannot be done in the present state.
+    #[error("{detail}")]
+    Precondition {
+        /// What and why, for the caller.
+        detail: String,
+    },
+    /// There is no such user in this client.
+    #[error("could not find user with ID {0}")]
+    UserNotFound(String),
+    /// There is no such device in this client.
+    #[error("the requested asset was not found")]
+    DeviceNotFound,
+    /// There is no such webhook in this client.
+    #[error("could not find webhook {0}")]
+    WebhookNotFound(String),
+    /// The client may not link more accounts.
+    #[error("the client's number of connections is used up")]
+    ConnectionLimit,
+    /// The link session does not exist, is over, or was used.
+    #[error("the link session cannot be used")]
+    LinkSession(LinkSessionProblem),
+    /// Something of ours failed; the cause is for the log.
+    #[error("{what}")]
+    Internal {
+        /// What failed.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Why a link session cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkSessionProblem {
+    /// There is none with this token.
+    Unknown,
+    /// Its 24 hours are over.
+    Expired,
+    /// It was used: an account was linked by it.
+    Used,
+}
+
+impl EngineError {
+    /// A failure of ours.
+    pub fn internal(
+        what: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Internal { what, source: source.into() }
+    }
+
+    /// An input with one thing wrong.
+    pub fn invalid(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Invalid(vec![Issue::new(path, message)])
+    }
+}
+
+impl From<StoreError> for EngineError {
+    fn from(error: StoreError) -> Self {
+        Self::internal("the database operation failed", error)
+    }
+}
+
+/// An error with its causes in one line, for the log.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        cause = source.source();
+    }
+    text
+}

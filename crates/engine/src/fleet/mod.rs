@@ -1,0 +1,206 @@
+//! The accounts in memory: when each is next fetched, and the little that must be known of every
+//! device between two fetches. Documents stay in the store.
+//!
+//! Invariants:
+//! - An account is fetched by at most one task at a time ([`AccountSlot::is_running`]).
+//! - Whoever commits for an account holds its commit lock; locks are shared by partition, so their
+//!   number is fixed.
+//! - Every account that is polled has exactly one live entry on the wheel, at its due time.
+
+mod slot;
+mod wheel;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use livewatt_domain::{
+    SignedDuration, Timestamp,
+    account::{AccountSchedule, Trigger},
+    device::VendorDevice,
+    id::{AccountId, DeviceId, PARTITIONS},
+};
+use tokio::sync::OwnedMutexGuard;
+
+pub(crate) use slot::{AccountSlot, DeviceSlot, SlotView};
+use wheel::Wheel;
+
+/// The accounts in memory.
+#[derive(Debug)]
+pub struct Fleet {
+    state: Mutex<State>,
+    commit_locks: Vec<Arc<tokio::sync::Mutex<()>>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    accounts: HashMap<AccountId, AccountSlot>,
+    wheel: Wheel,
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        let commit_locks = (0..PARTITIONS).map(|_| Arc::default()).collect();
+        Self { state: Mutex::default(), commit_locks }
+    }
+}
+
+/// What a fetch is to do.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// The integration.
+    pub integration: &'static str,
+    /// What set it off.
+    pub trigger: Trigger,
+    /// Devices whose own due time has come.
+    pub devices: Vec<VendorDevice>,
+    /// All devices known.
+    pub all_devices: Vec<VendorDevice>,
+    /// When devices were last listed.
+    pub listed_at: Option<Timestamp>,
+    /// Something hints that devices came or went.
+    pub wants_listing: bool,
+}
+
+impl Fleet {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the right to commit for an account.
+    pub(crate) async fn lock_for_commit(&self, account: AccountId) -> OwnedMutexGuard<()> {
+        self.commit_locks[usize::from(account.partition())].clone().lock_owned().await
+    }
+
+    /// Puts an account in, or replaces it. A fetch under way goes on.
+    pub(crate) fn put(&self, id: AccountId, mut slot: AccountSlot) {
+        let mut state = self.state();
+        if let Some(before) = state.accounts.get(&id) {
+            slot.is_running = before.is_running;
+        }
+        if let Some(at) = slot.due_at {
+            state.wheel.insert(at, id);
+        }
+        state.accounts.insert(id, slot);
+    }
+
+    /// Takes an account out: nothing is fetched for it any more.
+    pub(crate) fn remove(&self, id: AccountId) {
+        self.state().accounts.remove(&id);
+    }
+
+    /// The accounts whose time has come; each counts as running from now on.
+    pub(crate) fn take_due(&self, now: Timestamp) -> Vec<AccountId> {
+        let mut state = self.state();
+        let State { accounts, wheel } = &mut *state;
+        let mut due = Vec::new();
+        wheel.take_until(now, |id| {
+            // An entry outlives its purpose when its account is moved or removed: the due time of
+            // the slot decides.
+            if let Some(slot) = accounts.get_mut(&id)
+                && !slot.is_running
+                && slot.due_at.is_some_and(|at| at <= now)
+            {
+                slot.is_running = true;
+                due.push(id);
+            }
+        });
+        due
+    }
+
+    /// Claims one account for a fetch; `None` if it is unknown or being fetched.
+    pub(crate) fn claim(&self, id: AccountId, trigger: Trigger) -> Option<()> {
+        let mut state = self.state();
+        let slot = state.accounts.get_mut(&id)?;
+        if slot.is_running {
+            return None;
+        }
+        slot.is_running = true;
+        slot.trigger = trigger;
+        Some(())
+    }
+
+    /// When the next account is due.
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        self.state().wheel.first()
+    }
+
+    /// What the fetch of a claimed account is to do at `now`.
+    pub(crate) fn plan(&self, id: AccountId, now: Timestamp) -> Option<Plan> {
+        let state = self.state();
+        let slot = state.accounts.get(&id)?;
+        Some(Plan {
+            integration: slot.integration,
+            trigger: slot.trigger,
+            devices: slot.due_devices(now),
+            all_devices: slot.devices.iter().map(|device| device.vendor_device.clone()).collect(),
+            listed_at: slot.listed_at,
+            wants_listing: slot.wants_listing,
+        })
+    }
+
+    /// Changes a slot and puts it on the wheel at its new due time. Returns what `change` does;
+    /// `None` if the account is gone.
+    pub(crate) fn update<T>(
+        &self,
+        id: AccountId,
+        change: impl FnOnce(&mut AccountSlot) -> T,
+    ) -> Option<T> {
+        let mut state = self.state();
+        let State { accounts, wheel } = &mut *state;
+        let slot = accounts.get_mut(&id)?;
+        let before = slot.due_at;
+        let result = change(slot);
+        if let Some(at) = slot.due_at
+            && (slot.due_at != before || !slot.is_running)
+        {
+            wheel.insert(at, id);
+        }
+        Some(result)
+    }
+
+    /// Reads a slot.
+    pub(crate) fn read<T>(&self, id: AccountId, look: impl FnOnce(&AccountSlot) -> T) -> Option<T> {
+        self.state().accounts.get(&id).map(look)
+    }
+
+    /// Brings the next fetch of a device forward to `now`. False if that changes nothing: it was
+    /// hinted just before, its account is backing off or not polled at all.
+    pub(crate) fn hint(
+        &self,
+        account: AccountId,
+        device: DeviceId,
+        now: Timestamp,
+        coalesce: SignedDuration,
+    ) -> bool {
+        self.update(account, |slot| slot.hint(device, now, coalesce)).unwrap_or(false)
+    }
+
+    /// What is known of a device's schedule, for people to read.
+    pub(crate) fn describe(&self, account: AccountId, device: DeviceId) -> SlotView {
+        self.read(account, |slot| slot.view(device)).unwrap_or_default()
+    }
+
+    /// The schedule of an account as it is stored.
+    pub(crate) fn schedule(&self, account: AccountId) -> Option<AccountSchedule> {
+        self.read(account, |slot| AccountSchedule {
+            due_at: slot.due_at,
+            failures: slot.failures,
+            not_before: slot.not_before,
+            attempts: slot.attempts.clone(),
+        })
+    }
+
+    /// Number of accounts and of devices held.
+    pub fn size(&self) -> (usize, usize) {
+        let state = self.state();
+        let devices = state.accounts.values().map(|slot| slot.devices.len()).sum();
+        (state.accounts.len(), devices)
+    }
+
+    /// Number of accounts of an integration that are polled.
+    pub(crate) fn accounts_of(&self, integration: &str) -> usize {
+        self.state().accounts.values().filter(|slot| slot.integration == integration).count()
+    }
+}

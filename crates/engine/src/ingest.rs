@@ -1,0 +1,292 @@
+//! From observations to a committed change: the only place that writes device state.
+//!
+//! Under the account's commit lock: read the devices, merge, and commit rows and events in one
+//! transaction. What changed nothing worth an event is left to [`crate::presence`].
+
+use livewatt_domain::{
+    account::{Account, AccountStatus},
+    device::{Device, NewDevice, VendorDevice, Via},
+    event::Event,
+    fact::{Completeness, Observation},
+    id::{AccountId, ClientId, DeviceId},
+    merge::{Merged, Part, discover, merge, set_reachable},
+};
+use livewatt_store::{DeviceChange, StoreError, UnitOfWork};
+use livewatt_vendors::{DeviceTrouble, Inventory};
+
+use crate::{Engine, EngineError, EngineResult};
+
+/// Complete listings in a row that must lack a device before it counts as removed.
+const LISTINGS_TO_DELETE: u8 = 2;
+
+/// What a vendor's message, or its silence, says about an account.
+#[derive(Debug, Default)]
+pub(crate) struct Intake<'a> {
+    /// What was said about devices.
+    pub observations: &'a [Observation],
+    /// Which devices there are.
+    pub inventory: Option<&'a Inventory>,
+    /// Devices that did not answer well.
+    pub troubled: &'a [(VendorDevice, DeviceTrouble)],
+    /// The vendor could not be asked: no live data of any device.
+    pub is_unreachable: bool,
+}
+
+/// A device while its changes gather.
+struct Draft {
+    device: Device,
+    /// Version it was read at; `None` if it is new.
+    from_version: Option<u64>,
+    is_quiet_moved: bool,
+    is_deleted: bool,
+}
+
+impl Engine {
+    /// Merges and commits; returns the account's devices as they are now, or `None` if the account
+    /// is gone or not active, in which case nothing is written.
+    pub(crate) async fn ingest(
+        &self,
+        account: AccountId,
+        intake: Intake<'_>,
+    ) -> EngineResult<Option<Vec<Device>>> {
+        let _guard = self.fleet.lock_for_commit(account).await;
+        // The lock makes conflicts impossible on one node; elsewhere, reading again settles them.
+        for _ in 0..3 {
+            match self.try_ingest(account, &intake).await {
+                Err(EngineError::Internal { source, .. })
+                    if matches!(source.downcast_ref(), Some(StoreError::Conflict)) => {}
+                result => return result,
+            }
+        }
+        Err(EngineError::internal("a device changed again and again", StoreError::Conflict))
+    }
+
+    async fn try_ingest(
+        &self,
+        id: AccountId,
+        intake: &Intake<'_>,
+    ) -> EngineResult<Option<Vec<Device>>> {
+        let account = match self.store.find_account(id).await? {
+            Some((account, _)) if account.status == AccountStatus::Active => account,
+            _ => return Ok(None),
+        };
+        let mut drafts: Vec<Draft> = self
+            .devices_of(id)
+            .await?
+            .into_iter()
+            .map(|device| Draft {
+                from_version: Some(device.version),
+                device,
+                is_quiet_moved: false,
+                is_deleted: false,
+            })
+            .collect();
+        let mut events = Vec::new();
+        for observation in intake.observations {
+            self.take_observation(&account, observation, &mut drafts, &mut events);
+        }
+        self.take_inventory(&account, intake, &mut drafts, &mut events);
+        for (vendor_device, trouble) in intake.troubled {
+            if let Some(draft) = find(&mut drafts, vendor_device) {
+                if *trouble == DeviceTrouble::Gone {
+                    draft.device.missed_listings = draft.device.missed_listings.max(1);
+                    draft.is_quiet_moved = true;
+                }
+                self.adopt(draft, set_reachable(&draft.device, false), &mut events);
+            }
+        }
+        if intake.is_unreachable {
+            for draft in drafts.iter_mut().filter(|draft| !draft.is_deleted) {
+                self.adopt(draft, set_reachable(&draft.device, false), &mut events);
+            }
+        }
+        self.commit_drafts(&account, &drafts, events).await?;
+        let remaining = drafts.into_iter().filter(|draft| !draft.is_deleted);
+        Ok(Some(remaining.map(|draft| draft.device).collect()))
+    }
+
+    fn take_observation(
+        &self,
+        account: &Account,
+        observation: &Observation,
+        drafts: &mut Vec<Draft>,
+        events: &mut Vec<Event>,
+    ) {
+        if observation.rejected > 0 {
+            metrics::counter!("livewatt_facts_rejected_total", "integration" => account.integration.clone())
+                .increment(u64::from(observation.rejected));
+        }
+        let draft = match drafts.iter().position(|d| d.device.vendor_device == observation.device) {
+            Some(index) => &mut drafts[index],
+            None => match self.discover(account, observation, drafts, events) {
+                Some(draft) => draft,
+                None => return,
+            },
+        };
+        let merged = merge(&draft.device, observation, Part::Everything);
+        metrics::counter!("livewatt_facts_older_total", "integration" => account.integration.clone())
+            .increment(u64::from(merged.older));
+        self.adopt(draft, merged, events);
+    }
+
+    /// Adds a device seen for the first time, unless its kind is not linked.
+    fn discover<'d>(
+        &self,
+        account: &Account,
+        observation: &Observation,
+        drafts: &'d mut Vec<Draft>,
+        events: &mut Vec<Event>,
+    ) -> Option<&'d mut Draft> {
+        let vendor = account.vendor_of(observation.device.kind)?.clone();
+        let brand = self
+            .vendors
+            .get(&account.integration)
+            .and_then(|v| v.manifest().brand(vendor.as_str()).cloned());
+        let now = self.now();
+        let new = NewDevice {
+            id: DeviceId::new(now, self.entropy.as_ref()),
+            client_id: account.client_id,
+            user_id: account.user_id.clone(),
+            account_id: account.id,
+            vendor_device: observation.device.clone(),
+            brand: brand.map_or_else(|| vendor.to_string(), |brand| brand.display_name),
+            vendor,
+            scopes: account.scopes.clone(),
+            found_at: now,
+        };
+        let device = discover(new, observation);
+        tracing::info!(
+            device.id = %device.id, account.id = %account.id, kind = %device.kind(),
+            "device discovered"
+        );
+        events.push(self.event_maker(now).discovered(&device));
+        drafts.push(Draft {
+            device,
+            from_version: None,
+            is_quiet_moved: false,
+            is_deleted: false,
+        });
+        drafts.last_mut()
+    }
+
+    fn take_inventory(
+        &self,
+        account: &Account,
+        intake: &Intake<'_>,
+        drafts: &mut Vec<Draft>,
+        events: &mut Vec<Event>,
+    ) {
+        let (listed, is_complete) = match intake.inventory {
+            None => return,
+            Some(Inventory::Complete(listed)) => (listed, true),
+            Some(Inventory::Partial(listed)) => (listed, false),
+        };
+        let now = self.now();
+        for vendor_device in listed {
+            match find(drafts, vendor_device) {
+                Some(draft) if draft.device.missed_listings > 0 => {
+                    draft.device.missed_listings = 0;
+                    draft.is_quiet_moved = true;
+                }
+                Some(_) => {}
+                None => {
+                    // Listed but not read yet: it is there all the same.
+                    let silent = Observation::new(
+                        vendor_device.clone(),
+                        Completeness::Partial,
+                        Via::Poll,
+                        now,
+                        now,
+                    );
+                    self.discover(account, &silent, drafts, events);
+                }
+            }
+        }
+        if !is_complete {
+            return;
+        }
+        for draft in drafts.iter_mut() {
+            if listed.contains(&draft.device.vendor_device) {
+                continue;
+            }
+            draft.device.missed_listings = draft.device.missed_listings.saturating_add(1);
+            draft.is_quiet_moved = true;
+            if draft.device.missed_listings >= LISTINGS_TO_DELETE {
+                tracing::info!(device.id = %draft.device.id, "device removed at its vendor");
+                draft.is_deleted = true;
+                events.push(self.event_maker(now).deleted(&draft.device));
+            }
+        }
+    }
+
+    /// Takes over the outcome of a merge, with its event if it is worth one.
+    fn adopt(&self, draft: &mut Draft, merged: Merged, events: &mut Vec<Event>) {
+        if merged.updated_fields.is_empty() {
+            draft.is_quiet_moved |= merged.device != draft.device;
+        } else {
+            let now = self.now();
+            events.push(self.event_maker(now).updated(&merged.device, &merged.updated_fields));
+        }
+        draft.device = merged.device;
+    }
+
+    async fn commit_drafts(
+        &self,
+        account: &Account,
+        drafts: &[Draft],
+        events: Vec<Event>,
+    ) -> EngineResult<()> {
+        let mut unit = UnitOfWork::new(self.fences.of(account.id));
+        unit.events = events;
+        for draft in drafts {
+            let device = &draft.device;
+            match draft.from_version {
+                None if draft.is_deleted => {}
+                None => unit.devices.push(DeviceChange::Insert(device.clone())),
+                Some(from_version) if draft.is_deleted => {
+                    unit.devices.push(DeviceChange::Delete { id: device.id, from_version });
+                }
+                Some(from_version) if from_version != device.version => {
+                    let device = device.clone();
+                    unit.devices.push(DeviceChange::Update { device, from_version });
+                }
+                Some(_) => {}
+            }
+        }
+        self.commit(account.client_id, unit).await?;
+        for draft in drafts {
+            let is_written = draft.from_version != Some(draft.device.version) || draft.is_deleted;
+            if is_written {
+                self.presence.forget(draft.device.id);
+            } else if draft.is_quiet_moved {
+                self.presence.note_device(&draft.device);
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits a unit of work and tells those who wait for events. An empty unit costs nothing.
+    pub(crate) async fn commit(&self, client: ClientId, unit: UnitOfWork) -> EngineResult<()> {
+        if unit.is_empty() {
+            return Ok(());
+        }
+        let events = unit.events.len() as u64;
+        self.store.commit(unit).await?;
+        if events > 0 {
+            metrics::counter!("livewatt_events_total").increment(events);
+            self.feed.announce(client);
+            self.deliveries.wake_client(client);
+        }
+        Ok(())
+    }
+
+    /// The devices of an account as they are now.
+    pub(crate) async fn devices_of(&self, account: AccountId) -> EngineResult<Vec<Device>> {
+        let stored = self.store.devices_of_account(account).await?;
+        Ok(stored.into_iter().map(|device| self.presence.overlay(device)).collect())
+    }
+}
+
+fn find<'d>(drafts: &'d mut [Draft], vendor_device: &VendorDevice) -> Option<&'d mut Draft> {
+    drafts.iter_mut().find(|draft| draft.device.vendor_device == *vendor_device)
+}

@@ -1,0 +1,161 @@
+//! What Livewatt does over time: fetching, merging, telling; and the use cases that the API, the
+//! pages and the command line call.
+//!
+//! Data flows one way: a vendor's answer becomes observations, `merge` makes changes of them,
+//! [`ingest`] commits those with their events in one transaction, and [`deliver`] reads the event
+//! log. Nothing else writes device state.
+//!
+//! Every loop is one step that tests call directly ([`Engine::poll_due`],
+//! [`Engine::deliver_due`], [`Engine::flush_presence`]) and a timer around it ([`runtime`]). Time
+//! and randomness are injected, so a day of fleet time runs in seconds.
+
+pub mod clients;
+pub mod deliver;
+pub mod devices;
+mod egress;
+pub mod entropy;
+pub mod error;
+pub mod events;
+pub mod fleet;
+pub mod freshness;
+mod ingest;
+pub mod link;
+pub mod options;
+mod poll;
+mod presence;
+pub mod push;
+pub mod runtime;
+pub mod stations;
+pub mod users;
+mod vault;
+pub mod webhooks;
+
+use std::sync::Arc;
+
+use livewatt_domain::{Timestamp, clock::Clock, entropy::Entropy, event::EventMaker};
+use livewatt_store::{Fences, Store};
+use livewatt_vendors::{Budgets, HttpPool, Registry};
+use tokio::sync::Notify;
+
+pub use egress::EgressPolicy;
+pub use entropy::SystemEntropy;
+pub use error::{EngineError, EngineResult, Issue};
+pub use options::EngineOptions;
+pub use vault::{Vault, VaultError};
+
+use crate::{
+    deliver::Deliveries, events::Feed, fleet::Fleet, poll::breaker::Breakers, presence::Presence,
+    stations::Stations,
+};
+
+/// Everything Livewatt is made of, wired together. Cheap to share behind an [`Arc`].
+#[derive(Debug)]
+pub struct Engine {
+    store: Arc<dyn Store>,
+    vendors: Registry,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    vault: Vault,
+    http: HttpPool,
+    budgets: Arc<Budgets>,
+    options: EngineOptions,
+    fences: Fences,
+    fleet: Fleet,
+    presence: Presence,
+    deliveries: Deliveries,
+    stations: Stations,
+    feed: Feed,
+    breakers: Breakers,
+    poll_wake: Notify,
+}
+
+/// What an engine is made of.
+#[derive(Debug)]
+pub struct EngineParts {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// The integrations.
+    pub vendors: Registry,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// What encrypts credentials.
+    pub vault: Vault,
+    /// Settings.
+    pub options: EngineOptions,
+}
+
+impl Engine {
+    /// Wires an engine up and loads what it must remember: accounts with their due times, budgets,
+    /// webhooks. Nothing runs yet; see [`runtime::run`].
+    ///
+    /// # Errors
+    /// If the database cannot be read, or was encrypted with another key.
+    pub async fn start(parts: EngineParts) -> EngineResult<Arc<Self>> {
+        let EngineParts { store, vendors, clock, entropy, vault, options } = parts;
+        vault.check(store.as_ref(), entropy.as_ref()).await?;
+        let budgets = Arc::new(Budgets::default());
+        for vendor in vendors.all() {
+            budgets.register(vendor.manifest().id, &vendor.manifest().budgets);
+        }
+        budgets.restore(presence::spent_from(store.budget_usage().await?));
+        let http = HttpPool::new(options.http.clone(), clock.clone(), budgets.clone())
+            .map_err(|error| EngineError::internal("the HTTP client cannot be made", error))?;
+        let deliveries = Deliveries::new(&options)?;
+        let breakers = Breakers::new(
+            options.parallel_per_vendor,
+            options.breaker_threshold,
+            options.breaker,
+        );
+        let fences = store.take_fences().await?;
+        let engine = Arc::new(Self {
+            store,
+            vendors,
+            clock,
+            entropy,
+            vault,
+            http,
+            budgets,
+            options,
+            fences,
+            fleet: Fleet::default(),
+            presence: Presence::default(),
+            deliveries,
+            stations: Stations::default(),
+            feed: Feed::default(),
+            breakers,
+            poll_wake: Notify::new(),
+        });
+        engine.load_fleet().await?;
+        engine.load_webhooks().await?;
+        Ok(engine)
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Settings.
+    pub const fn options(&self) -> &EngineOptions {
+        &self.options
+    }
+
+    /// The integrations.
+    pub const fn vendors(&self) -> &Registry {
+        &self.vendors
+    }
+
+    /// Whether the database answers and takes writes.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn check(&self) -> EngineResult<()> {
+        Ok(self.store.check().await?)
+    }
+
+    fn event_maker(&self, now: Timestamp) -> EventMaker<'_> {
+        EventMaker { now, entropy: self.entropy.as_ref() }
+    }
+}

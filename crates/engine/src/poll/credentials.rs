@@ -1,0 +1,167 @@
+//! Credentials of accounts: opened, refreshed, and given up.
+
+use livewatt_domain::{
+    account::{Account, AccountSchedule, AccountStatus},
+    id::AccountId,
+    merge::set_reachable,
+};
+use livewatt_store::{AccountChange, CredentialsChange, DeviceChange, UnitOfWork};
+use livewatt_vendors::{
+    AccountContext, AccountOutcome, RefreshOutcome, Secret, http::Priority, vendor::SharedVendor,
+};
+
+use crate::{Engine, EngineError, EngineResult, error::chain};
+
+/// What came of refreshing.
+pub(super) enum Refreshed {
+    /// Stored, and to be used from now on.
+    Fresh(Secret),
+    /// The vendor will not have us any more.
+    Revoked,
+    /// Not now.
+    Failed(AccountOutcome),
+}
+
+impl Engine {
+    pub(crate) async fn open_credentials(&self, id: AccountId) -> EngineResult<Secret> {
+        let sealed = self.store.credentials(id).await?.ok_or_else(|| {
+            EngineError::internal("an account has no credentials", id.to_string())
+        })?;
+        self.vault
+            .open(&sealed.sealed, &id.to_string())
+            .map_err(|error| EngineError::internal("credentials cannot be opened", error))
+    }
+
+    /// Refreshes the login of an account. At most one at a time: the account is being fetched by
+    /// this task alone.
+    pub(super) async fn refresh(
+        &self,
+        account: &Account,
+        vendor: &SharedVendor,
+        cx: AccountContext<'_>,
+    ) -> EngineResult<Refreshed> {
+        match vendor.refresh(cx).await {
+            RefreshOutcome::Refreshed(credentials) => {
+                self.store_credentials(account.id, &credentials).await?;
+                Ok(Refreshed::Fresh(credentials))
+            }
+            RefreshOutcome::Revoked(evidence) => {
+                tracing::info!(account.id = %account.id, %evidence, "the vendor refuses to refresh the login");
+                Ok(Refreshed::Revoked)
+            }
+            RefreshOutcome::Failed(outcome) => Ok(Refreshed::Failed(outcome)),
+        }
+    }
+
+    /// Stores refreshed credentials durably before anybody uses them: with a token that rotates,
+    /// losing the new one would lose the account.
+    async fn store_credentials(&self, id: AccountId, credentials: &Secret) -> EngineResult<()> {
+        let _guard = self.fleet.lock_for_commit(id).await;
+        let Some((mut account, _)) = self.store.find_account(id).await? else { return Ok(()) };
+        if account.status == AccountStatus::Deauthorized {
+            return Ok(());
+        }
+        account.credentials_version += 1;
+        let mut unit = UnitOfWork::new(self.fences.of(id));
+        let client = account.client_id;
+        unit.accounts.push(AccountChange::Save {
+            account,
+            credentials: CredentialsChange::Replace(self.seal_credentials(id, credentials)),
+            schedule: None,
+        });
+        self.commit(client, unit).await
+    }
+
+    /// Marks an account's credentials as dead: one event for the account, one update per device,
+    /// and no more fetches.
+    pub(crate) async fn invalidate(&self, id: AccountId) -> EngineResult<()> {
+        let _guard = self.fleet.lock_for_commit(id).await;
+        let Some((mut account, _)) = self.store.find_account(id).await? else { return Ok(()) };
+        if account.status != AccountStatus::Active {
+            return Ok(());
+        }
+        let now = self.now();
+        let maker = self.event_maker(now);
+        let mut unit = UnitOfWork::new(self.fences.of(id));
+        let mut vendors: Vec<_> = account.linked.iter().map(|row| row.vendor.clone()).collect();
+        vendors.sort();
+        vendors.dedup();
+        for vendor in &vendors {
+            unit.events.push(maker.credentials_invalidated(
+                account.client_id,
+                &account.user_id,
+                vendor,
+            ));
+        }
+        for device in self.devices_of(id).await? {
+            let merged = set_reachable(&device, false);
+            if !merged.updated_fields.is_empty() {
+                self.presence.forget(device.id);
+                unit.events.push(maker.updated(&merged.device, &merged.updated_fields));
+                let from_version = device.version;
+                unit.devices.push(DeviceChange::Update { device: merged.device, from_version });
+            }
+        }
+        account.status = AccountStatus::Invalidated;
+        let client = account.client_id;
+        unit.accounts.push(AccountChange::Save {
+            account,
+            credentials: CredentialsChange::Keep,
+            schedule: Some(AccountSchedule::new(None)),
+        });
+        self.commit(client, unit).await?;
+        tracing::info!(account.id = %id, "credentials are dead; the user must relink");
+        Ok(())
+    }
+
+    /// Asks the vendor to push for an account. Failing to is no harm: polls go on.
+    pub(crate) async fn subscribe(&self, id: AccountId, vendor: &SharedVendor) {
+        let integration = vendor.manifest().id;
+        let base = self.options.public_url.as_str().trim_end_matches('/');
+        let Ok(callback) = url::Url::parse(&format!("{base}/vendors/{integration}/push")) else {
+            return;
+        };
+        self.with_account(id, vendor, "subscribing to pushes", async |cx| {
+            if let Err(outcome) = vendor.subscribe(cx, &callback).await {
+                tracing::warn!(account.id = %id, outcome = outcome.name(), "the vendor will not push");
+            }
+        })
+        .await;
+    }
+
+    /// Takes leave of the vendor, as far as it will hear of it.
+    pub(crate) async fn unlink_at_vendor(&self, account: &Account) {
+        let Some(vendor) = self.vendors.get(&account.integration).cloned() else { return };
+        self.with_account(account.id, &vendor, "unlinking", async |cx| vendor.unlink(cx).await)
+            .await;
+    }
+
+    async fn with_account(
+        &self,
+        id: AccountId,
+        vendor: &SharedVendor,
+        what: &str,
+        act: impl AsyncFnOnce(AccountContext<'_>),
+    ) {
+        let found = async {
+            let account = self.store.find_account(id).await?.map(|(account, _)| account);
+            Ok::<_, EngineError>((account, self.open_credentials(id).await?))
+        };
+        match found.await {
+            Ok((Some(account), credentials)) => {
+                let caller = self.http.caller(vendor.manifest().id, Some(id), Priority::Asked);
+                act(AccountContext {
+                    caller: &caller,
+                    clock: self.clock.as_ref(),
+                    vendor_account_id: &account.vendor_account_id,
+                    credentials: &credentials,
+                })
+                .await;
+            }
+            Ok((None, _)) => {}
+            Err(error) => {
+                tracing::warn!(account.id = %id, error = %chain(&error), "{what} was not possible");
+            }
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Fetching: which accounts are due, asking their vendors, and when to come again.
+//!
+//! Invariants:
+//! - One vendor's trouble delays nobody else: each integration has its own bulkhead and breaker,
+//!   and the dispatcher never waits for a fetch.
+//! - Refreshed credentials are stored before they are used.
+//! - Within a fetch an expired login is refreshed once; being refused again is no proof that the
+//!   user's credentials are dead, only the refusal to refresh is.
+
+pub(crate) mod breaker;
+mod credentials;
+pub(crate) mod load;
+pub(crate) mod schedule;
+
+use std::sync::Arc;
+
+use futures::{StreamExt as _, stream};
+use livewatt_domain::{
+    Timestamp,
+    account::{Account, AccountStatus, Attempt, Trigger},
+    fact::Presence,
+    id::AccountId,
+};
+use livewatt_vendors::{
+    AccountContext, AccountOutcome, Harvest, Inventory, ReadShape, Wanted, http::Priority,
+    vendor::SharedVendor,
+};
+
+use crate::{Engine, EngineResult, fleet::Plan, ingest::Intake};
+use credentials::Refreshed;
+use schedule::Verdict;
+
+/// Fetches that a step of the tests runs at the same time.
+const STEP_PARALLELISM: usize = 64;
+
+impl Engine {
+    /// Fetches every account that is due now and waits for all of them; returns how many. The
+    /// running server does the same without waiting ([`crate::runtime`]).
+    pub async fn poll_due(self: &Arc<Self>) -> usize {
+        let due = self.fleet.take_due(self.now());
+        let count = due.len();
+        stream::iter(due)
+            .for_each_concurrent(STEP_PARALLELISM, |id| async move { self.run_poll(id).await })
+            .await;
+        count
+    }
+
+    /// When the next fetch is due.
+    pub fn next_poll_at(&self) -> Option<Timestamp> {
+        self.fleet.next_due()
+    }
+
+    /// Fetches an account now, unless that is happening already.
+    pub(crate) async fn poll_account(&self, id: AccountId, trigger: Trigger) {
+        if self.fleet.claim(id, trigger).is_some() {
+            self.run_poll(id).await;
+        }
+    }
+
+    /// Fetches a claimed account and sets its next due time, whatever happens.
+    pub(crate) async fn run_poll(&self, id: AccountId) {
+        let Some(plan) = self.fleet.plan(id, self.now()) else { return };
+        let started_at = self.now();
+        let verdict = match self.fetch(id, &plan).await {
+            Ok(verdict) => verdict,
+            Err(error) => {
+                tracing::error!(account.id = %id, error = %crate::error::chain(&error), "fetch failed on our side");
+                Verdict::Failed { outcome: "internal" }
+            }
+        };
+        let attempt = Attempt {
+            at: started_at,
+            trigger: plan.trigger,
+            outcome: verdict.name().into(),
+            duration_ms: self.now().duration_since(started_at).as_millis().max(0) as u64,
+        };
+        metrics::counter!(
+            "livewatt_polls_total",
+            "integration" => plan.integration, "outcome" => verdict.name(),
+        )
+        .increment(1);
+        tracing::debug!(
+            account.id = %id, integration = plan.integration, outcome = verdict.name(),
+            trigger = ?plan.trigger, duration_ms = attempt.duration_ms, "fetched"
+        );
+        self.settle_poll(id, &plan, verdict, attempt);
+    }
+
+    async fn fetch(&self, id: AccountId, plan: &Plan) -> EngineResult<Verdict> {
+        let account = match self.store.find_account(id).await? {
+            Some((account, _)) if account.status == AccountStatus::Active => account,
+            _ => return Ok(Verdict::NotPolled),
+        };
+        let Some(vendor) = self.vendors.get(plan.integration).cloned() else {
+            return Ok(Verdict::NotPolled);
+        };
+        if vendor.manifest().reads == ReadShape::PushOnly {
+            return self.check_station(&account).await;
+        }
+        if let Some(until) = self.breakers.blocked_until(plan.integration, self.now()) {
+            return Ok(Verdict::Blocked { until });
+        }
+        let _permit = self.breakers.enter(plan.integration).await;
+        let wanted = self.wanted(plan, vendor.manifest().reads);
+        let harvest = self.read(&account, &vendor, plan, &wanted).await?;
+        self.take_harvest(&account, plan, &wanted, harvest).await
+    }
+
+    fn wanted(&self, plan: &Plan, shape: ReadShape) -> Wanted {
+        let now = self.now();
+        let is_listing_due = plan.listed_at.is_none_or(|at| {
+            now.duration_since(at).abs() >= self.options.listing_interval
+        });
+        let listing =
+            shape == ReadShape::WholeAccount || plan.wants_listing || is_listing_due;
+        let devices = match shape {
+            ReadShape::PerDevice => plan.devices.clone(),
+            ReadShape::WholeAccount | ReadShape::PushOnly => plan.all_devices.clone(),
+        };
+        Wanted { listing, devices }
+    }
+
+    /// Reads an account, refreshing its login once if need be.
+    async fn read(
+        &self,
+        account: &Account,
+        vendor: &SharedVendor,
+        plan: &Plan,
+        wanted: &Wanted,
+    ) -> EngineResult<Read> {
+        let priority = match plan.trigger {
+            Trigger::Schedule | Trigger::Push => Priority::Routine,
+            Trigger::RefreshHint | Trigger::Link => Priority::Asked,
+        };
+        let caller = self.http.caller(plan.integration, Some(account.id), priority);
+        let credentials = self.open_credentials(account.id).await?;
+        let context = |credentials| AccountContext {
+            caller: &caller,
+            clock: self.clock.as_ref(),
+            vendor_account_id: &account.vendor_account_id,
+            credentials,
+        };
+        let harvest = vendor.read(context(&credentials), wanted).await;
+        if harvest.account != AccountOutcome::LoginExpired {
+            return Ok(Read::Harvest(harvest));
+        }
+        match self.refresh(account, vendor, context(&credentials)).await? {
+            Refreshed::Fresh(fresh) => {
+                Ok(Read::Harvest(vendor.read(context(&fresh), wanted).await))
+            }
+            Refreshed::Revoked => Ok(Read::Revoked),
+            Refreshed::Failed(outcome) => {
+                Ok(Read::Harvest(Harvest { account: outcome, ..harvest }))
+            }
+        }
+    }
+
+    /// Commits what a fetch brought, the good parts of a bad one too.
+    async fn take_harvest(
+        &self,
+        account: &Account,
+        plan: &Plan,
+        wanted: &Wanted,
+        read: Read,
+    ) -> EngineResult<Verdict> {
+        let harvest = match read {
+            Read::Harvest(harvest) => harvest,
+            Read::Revoked => {
+                self.invalidate(account.id).await?;
+                return Ok(Verdict::Revoked);
+            }
+        };
+        for drift in &harvest.drift {
+            tracing::warn!(integration = plan.integration, %drift, "the vendor's answer has drifted");
+            metrics::counter!("livewatt_vendor_drift_total", "integration" => plan.integration)
+                .increment(1);
+        }
+        let verdict = Verdict::of(&harvest.account);
+        let is_unreachable = self.is_losing_touch(account.id, &verdict);
+        if verdict.is_ok() && self.is_all_known(account.id, &harvest) {
+            self.confirm_known(account.id, &harvest);
+            return Ok(verdict);
+        }
+        let intake = Intake {
+            observations: &harvest.observations,
+            inventory: harvest.inventory.as_ref(),
+            troubled: &harvest.troubled,
+            is_unreachable,
+        };
+        let Some(devices) = self.ingest(account.id, intake).await? else {
+            return Ok(Verdict::NotPolled);
+        };
+        self.note_fetched(account.id, &devices, &harvest, wanted);
+        if wanted.listing && harvest.inventory.is_some() {
+            let at = self.now();
+            self.fleet.update(account.id, |slot| {
+                slot.listed_at = Some(at);
+                // A device missing once is looked for again at the next visit.
+                slot.wants_listing = devices.iter().any(|device| device.missed_listings > 0);
+            });
+            self.presence.note_listed(account.id, at);
+        }
+        Ok(verdict)
+    }
+
+    /// Whether the harvest says just what the last one said: then only `lastSeen` moves.
+    fn is_all_known(&self, id: AccountId, harvest: &Harvest) -> bool {
+        let is_known = self.fleet.read(id, |slot| {
+            let is_listed = match &harvest.inventory {
+                None => true,
+                Some(Inventory::Partial(listed) | Inventory::Complete(listed)) => {
+                    listed.len() == slot.devices.len()
+                        && slot.devices.iter().all(|device| listed.contains(&device.vendor_device))
+                }
+            };
+            is_listed
+                && !slot.wants_listing
+                && harvest.observations.iter().all(|seen| {
+                    slot.devices.iter().any(|device| {
+                        device.vendor_device == seen.device
+                            && device.fingerprint == Some(seen.fingerprint())
+                    })
+                })
+        });
+        is_known == Some(true)
+            && harvest.troubled.is_empty()
+            && !harvest.observations.is_empty()
+            && harvest.observations.iter().all(|seen| seen.presence != Presence::Offline)
+    }
+}
+
+/// What reading came to.
+enum Read {
+    Harvest(Harvest),
+    /// The vendor will not have us any more.
+    Revoked,
+}

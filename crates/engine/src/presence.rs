@@ -1,0 +1,166 @@
+//! Quiet writes, gathered: what moves at every fetch without being worth an event (`lastSeen`,
+//! stamps, due times, budgets) is written in groups, at most two seconds behind.
+//!
+//! Invariant: a reader who lays [`Presence::overlay`] over a stored row sees the present, also
+//! while a group is on its way to the store.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use livewatt_domain::{
+    Timestamp,
+    account::AccountSchedule,
+    device::Device,
+    id::{AccountId, DeviceId},
+};
+use livewatt_store::{BudgetUsage, DevicePresence, PresenceFlush};
+use livewatt_vendors::budget::Spent;
+
+use crate::{Engine, EngineResult};
+
+/// Quiet writes waiting for their group.
+#[derive(Debug, Default)]
+pub(crate) struct Presence(Mutex<Groups>);
+
+#[derive(Debug, Default)]
+struct Groups {
+    gathering: Group,
+    /// On its way to the store; still part of the overlay.
+    leaving: Group,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Group {
+    quiet: HashMap<DeviceId, DevicePresence>,
+    seen: HashMap<DeviceId, Timestamp>,
+    schedules: HashMap<AccountId, AccountSchedule>,
+    listed: HashMap<AccountId, Timestamp>,
+    budgets: Vec<BudgetUsage>,
+}
+
+impl Presence {
+    fn groups(&self) -> MutexGuard<'_, Groups> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A device whose quiet part moved.
+    pub(crate) fn note_device(&self, device: &Device) {
+        let quiet = DevicePresence {
+            id: device.id,
+            version: device.version,
+            last_seen: device.last_seen,
+            stamps: device.stamps.clone(),
+            is_asleep: device.is_asleep,
+            missed_listings: device.missed_listings,
+        };
+        self.groups().gathering.quiet.insert(device.id, quiet);
+    }
+
+    /// A device that was reached and said nothing new.
+    pub(crate) fn note_seen(&self, id: DeviceId, at: Timestamp) {
+        let mut groups = self.groups();
+        let seen = groups.gathering.seen.entry(id).or_insert(at);
+        *seen = (*seen).max(at);
+    }
+
+    /// An account whose schedule moved.
+    pub(crate) fn note_schedule(&self, id: AccountId, schedule: AccountSchedule) {
+        self.groups().gathering.schedules.insert(id, schedule);
+    }
+
+    /// An account whose devices were listed.
+    pub(crate) fn note_listed(&self, id: AccountId, at: Timestamp) {
+        self.groups().gathering.listed.insert(id, at);
+    }
+
+    /// A device written whole, or deleted: what was gathered of it is void.
+    pub(crate) fn forget(&self, id: DeviceId) {
+        let mut groups = self.groups();
+        groups.gathering.quiet.remove(&id);
+        groups.leaving.quiet.remove(&id);
+    }
+
+    /// The present state of a stored device.
+    pub(crate) fn overlay(&self, mut device: Device) -> Device {
+        let groups = self.groups();
+        for group in [&groups.leaving, &groups.gathering] {
+            if let Some(quiet) = group.quiet.get(&device.id)
+                && quiet.version == device.version
+            {
+                device.last_seen = device.last_seen.max(quiet.last_seen);
+                device.stamps = quiet.stamps.clone();
+                device.is_asleep = quiet.is_asleep;
+                device.missed_listings = quiet.missed_listings;
+            }
+            if let Some(at) = group.seen.get(&device.id) {
+                device.last_seen = device.last_seen.max(*at);
+            }
+        }
+        device
+    }
+}
+
+impl Engine {
+    /// Writes what has gathered; returns the number of rows. After a failure the same is tried
+    /// again with the next group.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn flush_presence(&self) -> EngineResult<usize> {
+        let flush = {
+            let mut groups = self.presence.groups();
+            let mut group = std::mem::take(&mut groups.gathering);
+            group.budgets.extend(self.budgets.take_changes().into_iter().map(usage_of));
+            groups.leaving = group;
+            groups.leaving.as_flush()
+        };
+        if flush.is_empty() {
+            return Ok(0);
+        }
+        let rows = flush.devices.len() + flush.seen.len() + flush.schedules.len();
+        let result = self.store.flush_presence(flush).await;
+        let mut groups = self.presence.groups();
+        let left = std::mem::take(&mut groups.leaving);
+        if let Err(error) = result {
+            // What gathered meanwhile is newer and wins.
+            let newer = std::mem::replace(&mut groups.gathering, left);
+            groups.gathering.absorb(newer);
+            return Err(error.into());
+        }
+        Ok(rows)
+    }
+}
+
+impl Group {
+    fn as_flush(&self) -> PresenceFlush {
+        PresenceFlush {
+            devices: self.quiet.values().cloned().collect(),
+            seen: self.seen.iter().map(|(id, at)| (*id, *at)).collect(),
+            schedules: self.schedules.iter().map(|(id, row)| (*id, row.clone())).collect(),
+            listed: self.listed.iter().map(|(id, at)| (*id, *at)).collect(),
+            budgets: self.budgets.clone(),
+        }
+    }
+
+    fn absorb(&mut self, newer: Self) {
+        self.quiet.extend(newer.quiet);
+        self.seen.extend(newer.seen);
+        self.schedules.extend(newer.schedules);
+        self.listed.extend(newer.listed);
+        self.budgets.extend(newer.budgets);
+    }
+}
+
+fn usage_of(spent: Spent) -> BudgetUsage {
+    BudgetUsage { key: spent.key, window_start: spent.window_start, spent: spent.spent }
+}
+
+/// What was spent, as the budgets take it.
+pub(crate) fn spent_from(usage: Vec<BudgetUsage>) -> Vec<Spent> {
+    usage
+        .into_iter()
+        .map(|row| Spent { key: row.key, window_start: row.window_start, spent: row.spent })
+        .collect()
+}

@@ -1,0 +1,125 @@
+//! The loops of a running server: each a timer and a wake-up around a step.
+
+use std::{sync::Arc, time::Duration};
+
+use livewatt_domain::Timestamp;
+use tokio::sync::Notify;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{Engine, error::chain};
+
+/// Longest sleep between two looks: bounds what a lost wake-up or a clock that jumps can cost.
+const LONGEST_NAP: Duration = Duration::from_secs(1);
+/// Shortest sleep: due times have a resolution of a second.
+const SHORTEST_NAP: Duration = Duration::from_millis(20);
+/// Quiet writes are at most this far behind.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
+/// Old slices of the log are looked for this often.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Runs all loops until `stop` is cancelled; then lets what is under way end, and writes down what
+/// is left to write.
+pub async fn run(engine: Arc<Engine>, stop: CancellationToken) {
+    let tasks = TaskTracker::new();
+    let loops = [
+        tokio::spawn(poll_loop(engine.clone(), stop.clone(), tasks.clone())),
+        tokio::spawn(deliver_loop(engine.clone(), stop.clone(), tasks.clone())),
+        tokio::spawn(flush_loop(engine.clone(), stop.clone())),
+        tokio::spawn(prune_loop(engine.clone(), stop.clone())),
+    ];
+    for task in loops {
+        if let Err(error) = task.await {
+            tracing::error!(%error, "a loop ended badly");
+        }
+    }
+    tasks.close();
+    if tokio::time::timeout(Duration::from_secs(10), tasks.wait()).await.is_err() {
+        tracing::warn!(tasks = tasks.len(), "stopping without waiting for the rest");
+    }
+    flush(&engine).await;
+}
+
+async fn poll_loop(engine: Arc<Engine>, stop: CancellationToken, tasks: TaskTracker) {
+    while !stop.is_cancelled() {
+        for id in engine.fleet.take_due(engine.now()) {
+            let engine = engine.clone();
+            tasks.spawn(async move { engine.run_poll(id).await });
+        }
+        let (accounts, devices) = engine.fleet.size();
+        metrics::gauge!("livewatt_accounts").set(accounts as f64);
+        metrics::gauge!("livewatt_devices").set(devices as f64);
+        nap(&engine, engine.next_poll_at(), &engine.poll_wake, &stop).await;
+    }
+}
+
+async fn deliver_loop(engine: Arc<Engine>, stop: CancellationToken, tasks: TaskTracker) {
+    while !stop.is_cancelled() {
+        for ready in engine.deliveries.take_ready(engine.now()) {
+            let engine = engine.clone();
+            tasks.spawn(async move {
+                engine.run_lane(ready).await;
+                // It may have stopped only to let others go first.
+                engine.deliveries.wake.notify_one();
+            });
+        }
+        let beating = engine.clone();
+        tasks.spawn(async move { beating.send_heartbeats().await });
+        nap(&engine, engine.next_delivery_at(), &engine.deliveries.wake, &stop).await;
+    }
+}
+
+async fn flush_loop(engine: Arc<Engine>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(FLUSH_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => flush(&engine).await,
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn prune_loop(engine: Arc<Engine>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(PRUNE_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => match engine.prune().await {
+                Ok(0) => {}
+                Ok(slices) => tracing::info!(slices, "old slices of the event log dropped"),
+                Err(error) => tracing::error!(error = %chain(&error), "pruning failed"),
+            },
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn flush(engine: &Engine) {
+    if let Err(error) = engine.flush_presence().await {
+        tracing::error!(error = %chain(&error), "quiet writes failed; they are tried again");
+    }
+}
+
+/// Sleeps until `until`, a wake-up or the end.
+async fn nap(engine: &Engine, until: Option<Timestamp>, wake: &Notify, stop: &CancellationToken) {
+    let wait = until.map_or(LONGEST_NAP, |at| {
+        let left = at.duration_since(engine.now());
+        Duration::try_from(left).unwrap_or_default().clamp(SHORTEST_NAP, LONGEST_NAP)
+    });
+    tokio::select! {
+        () = tokio::time::sleep(wait) => {}
+        () = wake.notified() => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+impl Engine {
+    /// Drops what retention no longer keeps; returns the number of slices of the log.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn prune(&self) -> crate::EngineResult<u32> {
+        let now = self.now();
+        let keep_from =
+            now.saturating_sub(self.options.event_retention).unwrap_or(Timestamp::UNIX_EPOCH);
+        Ok(self.store.prune(keep_from).await?)
+    }
+}

@@ -1,0 +1,253 @@
+//! Devices that connect to us: OCPP charge points and their sockets.
+//!
+//! The socket itself is the API's; here its frames meet the protocol session, and what they say is
+//! committed before the answer is sent. An answer is always sent, even when storing failed: a
+//! station that gets none repeats itself for ever.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use livewatt_domain::{
+    SignedDuration,
+    account::{Account, AccountStatus},
+    id::AccountId,
+    link::LinkState,
+};
+use livewatt_store::UnitOfWork;
+use livewatt_vendors::{
+    Secret,
+    ocpp::{self, Session, Step},
+};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{Engine, EngineResult, error::chain, ingest::Intake, poll::schedule::Verdict};
+
+/// How the integration of charge points is called.
+const INTEGRATION: &str = "ocpp";
+
+/// How often a connected station's session is looked after.
+const TICK: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// How often the presence of a station is checked while nothing is heard of its socket.
+const CHECK_INTERVAL: SignedDuration = SignedDuration::from_mins(2);
+
+/// The stations connected to this node.
+#[derive(Debug, Default)]
+pub struct Stations(Mutex<HashMap<String, Connection>>);
+
+/// A station's socket, from our side.
+#[derive(Debug, Clone)]
+struct Connection {
+    calls: mpsc::Sender<StationCall>,
+    /// Tells this connection from the one that replaced it.
+    number: u64,
+}
+
+/// A call to a station.
+#[derive(Debug)]
+struct StationCall {
+    action: String,
+    payload: Value,
+    answer: oneshot::Sender<ocpp::Answer>,
+}
+
+/// Why a call to a station brought no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StationCallError {
+    /// It is not connected.
+    #[error("the station is not connected")]
+    NotConnected,
+    /// It dropped off before it answered.
+    #[error("the station dropped off before it answered")]
+    DroppedOff,
+}
+
+impl Stations {
+    fn map(&self) -> MutexGuard<'_, HashMap<String, Connection>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a station is connected here.
+    pub fn is_connected(&self, station_id: &str) -> bool {
+        self.map().contains_key(station_id)
+    }
+
+    /// Number of stations connected here.
+    pub fn count(&self) -> usize {
+        self.map().len()
+    }
+}
+
+impl Engine {
+    /// The account of a station, if the password is its own.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn authenticate_station(
+        &self,
+        station_id: &str,
+        password: Secret,
+    ) -> EngineResult<Option<AccountId>> {
+        let accounts = self
+            .store
+            .find_accounts_of_vendor(INTEGRATION.to_owned(), station_id.to_owned())
+            .await?;
+        for account in accounts.iter().filter(|a| a.status == AccountStatus::Active) {
+            let credentials = self.open_credentials(account.id).await?;
+            if ocpp::password_matches(&credentials, password.reveal()) {
+                return Ok(Some(account.id));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Serves a station's socket until `inbound` ends or a newer socket of the same station takes
+    /// its place. Frames to send go to `outbound`.
+    pub async fn serve_station(
+        self: Arc<Self>,
+        account: AccountId,
+        station_id: String,
+        mut inbound: mpsc::Receiver<String>,
+        outbound: mpsc::Sender<String>,
+    ) {
+        let (calls, mut calls_in) = mpsc::channel(16);
+        let number = self.entropy.next_u64();
+        self.stations.map().insert(station_id.clone(), Connection { calls, number });
+        metrics::gauge!("livewatt_stations_connected").set(self.stations.count() as f64);
+        tracing::info!(station.id = %station_id, account.id = %account, "station connected");
+        let mut session = Session::new(&station_id, None, self.entropy.clone());
+        let mut waiting: HashMap<String, oneshot::Sender<ocpp::Answer>> = HashMap::new();
+        let opened = session.opened(self.now());
+        let mut is_open = self.take_step(account, opened, &outbound, &mut waiting).await;
+        self.finish_waiting_link(account).await;
+        let mut ticks = tokio::time::interval(TICK);
+        while is_open {
+            let step = tokio::select! {
+                frame = inbound.recv() => match frame {
+                    Some(text) => session.receive(&text, self.now()),
+                    None => break,
+                },
+                call = calls_in.recv() => match call {
+                    Some(call) => {
+                        let (id, frame) = session.call(&call.action, call.payload, self.now());
+                        waiting.insert(id, call.answer);
+                        // No frame: another call is outstanding, this one follows it.
+                        Step { replies: non_empty(frame), ..Step::default() }
+                    }
+                    // A newer socket of the station took our place.
+                    None => break,
+                },
+                _ = ticks.tick() => session.tick(self.now()),
+            };
+            is_open = self.take_step(account, step, &outbound, &mut waiting).await;
+        }
+        let is_replaced = {
+            let mut map = self.stations.map();
+            let is_ours = map.get(&station_id).is_some_and(|c| c.number == number);
+            if is_ours {
+                map.remove(&station_id);
+            }
+            !is_ours && map.contains_key(&station_id)
+        };
+        metrics::gauge!("livewatt_stations_connected").set(self.stations.count() as f64);
+        tracing::info!(station.id = %station_id, account.id = %account, is_replaced, "station dropped off");
+        if !is_replaced {
+            let closed = session.closed(self.now());
+            self.take_step(account, closed, &outbound, &mut waiting).await;
+        }
+    }
+
+    /// Sends a call to a connected station and waits for its answer (30 s at most).
+    ///
+    /// # Errors
+    /// If the station is not connected, or drops off before it answers.
+    pub async fn call_station(
+        &self,
+        station_id: &str,
+        action: &str,
+        payload: Value,
+    ) -> Result<ocpp::Answer, StationCallError> {
+        let connection = self.stations.map().get(station_id).cloned();
+        let connection = connection.ok_or(StationCallError::NotConnected)?;
+        let (answer, answered) = oneshot::channel();
+        let call = StationCall { action: action.to_owned(), payload, answer };
+        connection.calls.send(call).await.map_err(|_| StationCallError::NotConnected)?;
+        answered.await.map_err(|_| StationCallError::DroppedOff)
+    }
+
+    /// Stations connected to this node.
+    pub fn connected_stations(&self) -> usize {
+        self.stations.count()
+    }
+
+    /// Commits what a step said and sends what it answers. False once nothing can be sent.
+    async fn take_step(
+        &self,
+        account: AccountId,
+        step: Step,
+        outbound: &mpsc::Sender<String>,
+        waiting: &mut HashMap<String, oneshot::Sender<ocpp::Answer>>,
+    ) -> bool {
+        for drift in &step.drift {
+            tracing::warn!(account.id = %account, %drift, "a frame was not as it should be");
+            metrics::counter!("livewatt_vendor_drift_total", "integration" => INTEGRATION)
+                .increment(1);
+        }
+        if !step.observations.is_empty()
+            && let Err(error) = self.take_push(account, &step.observations, false).await
+        {
+            tracing::error!(account.id = %account, error = %chain(&error), "what a station said was not stored");
+        }
+        if let Some(answer) = step.answered
+            && let Some(waits) = waiting.remove(&answer.id)
+        {
+            // Nobody waits any more: then nobody needs the answer.
+            let _ = waits.send(answer);
+        }
+        for reply in step.replies {
+            if outbound.send(reply).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The due "fetch" of an account whose devices come to us: is its station here?
+    pub(crate) async fn check_station(&self, account: &Account) -> EngineResult<Verdict> {
+        if !self.stations.is_connected(&account.vendor_account_id) {
+            let intake = Intake { is_unreachable: true, ..Intake::default() };
+            self.ingest(account.id, intake).await?;
+        }
+        let until = self.now().saturating_add(CHECK_INTERVAL).unwrap_or(self.now());
+        Ok(Verdict::Watched { until })
+    }
+
+    /// Closes the socket of an account's station, if it is one and connected.
+    pub(crate) fn close_station(&self, account: &Account) {
+        if account.integration == INTEGRATION {
+            self.stations.map().remove(&account.vendor_account_id);
+        }
+    }
+
+    /// The station a user waits for has come: their link session is done.
+    async fn finish_waiting_link(&self, account: AccountId) {
+        let mut unit = UnitOfWork::new(self.fences.of(account));
+        let result = async {
+            let Some(session) = self.store.waiting_link_session(account).await? else {
+                return Ok(());
+            };
+            unit.link_session = Some((session.id, LinkState::Done { account }));
+            self.commit(session.client_id, unit).await
+        };
+        if let Err(error) = result.await {
+            tracing::error!(account.id = %account, error = %chain(&error), "link session not finished");
+        }
+    }
+}
+
+fn non_empty(frame: String) -> Vec<String> {
+    if frame.is_empty() { Vec::new() } else { vec![frame] }
+}

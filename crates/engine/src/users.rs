@@ -1,0 +1,180 @@
+//! Users: what they have linked, and the four ways of undoing it, from narrow to wide.
+
+use livewatt_domain::{
+    account::{Account, AccountStatus},
+    id::{ClientId, UserId},
+    kind::DeviceKind,
+    vendor::VendorName,
+};
+use livewatt_store::{
+    AccountChange, AccountsOf, CredentialsChange, DeviceChange, Page, PageRequest, UnitOfWork, User,
+};
+
+use crate::{Engine, EngineError, EngineResult};
+
+/// A kind of device that a user has linked under a vendor's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkedVendorStatus {
+    /// The vendor.
+    pub vendor: VendorName,
+    /// The kind of device.
+    pub kind: DeviceKind,
+    /// False if the credentials stopped working: the user must relink.
+    pub is_valid: bool,
+}
+
+impl Engine {
+    /// A client's users, newest first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_users(&self, client: ClientId, page: PageRequest) -> EngineResult<Page<User>> {
+        Ok(self.store.list_users(client, page).await?)
+    }
+
+    /// What a user has linked.
+    ///
+    /// # Errors
+    /// [`EngineError::UserNotFound`], or if the database fails.
+    pub async fn get_user(
+        &self,
+        client: ClientId,
+        user: &UserId,
+    ) -> EngineResult<(User, Vec<LinkedVendorStatus>)> {
+        let found = self
+            .store
+            .find_user(client, user.clone())
+            .await?
+            .ok_or_else(|| EngineError::UserNotFound(user.to_string()))?;
+        let mut linked: Vec<LinkedVendorStatus> = Vec::new();
+        for account in self.accounts_of(client, user).await? {
+            let is_valid = account.status == AccountStatus::Active;
+            for row in account.linked {
+                match linked.iter_mut().find(|l| l.vendor == row.vendor && l.kind == row.kind) {
+                    // Two accounts of one vendor are one row; it is valid if all of them are.
+                    Some(same) => same.is_valid &= is_valid,
+                    None => linked.push(LinkedVendorStatus {
+                        vendor: row.vendor,
+                        kind: row.kind,
+                        is_valid,
+                    }),
+                }
+            }
+        }
+        Ok((found, linked))
+    }
+
+    /// Deletes a user and all data. Emits no events: nobody is left to be told about.
+    ///
+    /// # Errors
+    /// [`EngineError::UserNotFound`], or if the database fails.
+    pub async fn delete_user(&self, client: ClientId, user: &UserId) -> EngineResult<()> {
+        for account in self.accounts_of(client, user).await? {
+            let _quiet = self.fleet.lock_for_commit(account.id).await;
+            self.fleet.remove(account.id);
+            self.close_station(&account);
+        }
+        if self.store.delete_user(client, user.clone()).await? {
+            Ok(())
+        } else {
+            Err(EngineError::UserNotFound(user.to_string()))
+        }
+    }
+
+    /// Erases a user's vendor credentials; all else stays for when they link again. Silent.
+    ///
+    /// # Errors
+    /// [`EngineError::UserNotFound`], or if the database fails.
+    pub async fn deauthorize_user(&self, client: ClientId, user: &UserId) -> EngineResult<()> {
+        self.require_user(client, user).await?;
+        for mut account in self.accounts_of(client, user).await? {
+            let _quiet = self.fleet.lock_for_commit(account.id).await;
+            self.fleet.remove(account.id);
+            self.close_station(&account);
+            account.status = AccountStatus::Deauthorized;
+            let mut unit = UnitOfWork::new(self.fences.of(account.id));
+            unit.accounts.push(AccountChange::Save {
+                account,
+                credentials: CredentialsChange::Erase,
+                schedule: None,
+            });
+            self.store.commit(unit).await?;
+        }
+        Ok(())
+    }
+
+    /// Drops what a user linked of a vendor (all kinds if `kind` is `None`): its devices go, each
+    /// with a `deleted` event, and an account left without kinds goes with its credentials.
+    ///
+    /// # Errors
+    /// [`EngineError::UserNotFound`], or if the database fails.
+    pub async fn disconnect_vendor(
+        &self,
+        client: ClientId,
+        user: &UserId,
+        vendor: &VendorName,
+        kind: Option<DeviceKind>,
+    ) -> EngineResult<()> {
+        self.require_user(client, user).await?;
+        for account in self.accounts_of(client, user).await? {
+            let is_hit = |v: &VendorName, k: DeviceKind| v == vendor && kind.is_none_or(|w| w == k);
+            if account.linked.iter().any(|row| is_hit(&row.vendor, row.kind)) {
+                self.disconnect(account, is_hit).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn disconnect(
+        &self,
+        mut account: Account,
+        is_hit: impl Fn(&VendorName, DeviceKind) -> bool,
+    ) -> EngineResult<()> {
+        let guard = self.fleet.lock_for_commit(account.id).await;
+        let now = self.now();
+        let mut unit = UnitOfWork::new(self.fences.of(account.id));
+        for device in self.devices_of(account.id).await? {
+            if is_hit(&device.vendor, device.kind()) {
+                if account.status != AccountStatus::Deauthorized {
+                    unit.events.push(self.event_maker(now).deleted(&device));
+                }
+                unit.devices
+                    .push(DeviceChange::Delete { id: device.id, from_version: device.version });
+            }
+        }
+        account.linked.retain(|row| !is_hit(&row.vendor, row.kind));
+        let client_id = account.client_id;
+        let is_empty = account.linked.is_empty();
+        if is_empty {
+            self.fleet.remove(account.id);
+            self.close_station(&account);
+            self.unlink_at_vendor(&account).await;
+            unit.accounts.push(AccountChange::Delete(account.id));
+        } else {
+            unit.accounts.push(AccountChange::Save {
+                account: account.clone(),
+                credentials: CredentialsChange::Keep,
+                schedule: None,
+            });
+        }
+        self.commit(client_id, unit).await?;
+        drop(guard);
+        if !is_empty {
+            self.reload_account(account.id).await?;
+        }
+        Ok(())
+    }
+
+    async fn require_user(&self, client: ClientId, user: &UserId) -> EngineResult<()> {
+        match self.store.find_user(client, user.clone()).await? {
+            Some(_) => Ok(()),
+            None => Err(EngineError::UserNotFound(user.to_string())),
+        }
+    }
+
+    async fn accounts_of(&self, client: ClientId, user: &UserId) -> EngineResult<Vec<Account>> {
+        let of = AccountsOf::User(client, user.clone());
+        let rows = self.store.list_accounts(of).await?;
+        Ok(rows.into_iter().map(|(account, _)| account).collect())
+    }
+}

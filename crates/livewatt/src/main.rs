@@ -1,0 +1,2 @@
+//! Livewatt.
+fn main() {}

@@ -1,0 +1,180 @@
+//! The only SQL of Livewatt.
+//!
+//! [`Store`] is what the rest of the system sees: reads that return domain values, and writes that
+//! are each one transaction. The writes of the hot path go through [`Store::commit`], a
+//! [`UnitOfWork`] that carries device rows, events and credentials together, guarded by the fence
+//! of the account's partition.
+//!
+//! Invariants every backend keeps, and the contract suite (feature `contract`) checks:
+//! - A unit of work is there whole or not at all, and once acknowledged it survives `kill -9`.
+//! - Positions in the event log rise in the order in which events can be read: a reader that has
+//!   seen position `p` never later finds an event at or below `p`.
+//! - A device row changes only from the version its writer had read.
+
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+mod error;
+mod sqlite;
+mod types;
+
+pub use error::{BoxError, StoreError, StoreResult};
+pub use sqlite::{CommitStats, SqliteOptions, SqliteStore};
+pub use types::*;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use livewatt_domain::{
+    account::{Account, AccountSchedule},
+    client::Client,
+    device::Device,
+    id::{AccountId, ClientId, DeviceId, UserId, WebhookId},
+    kind::DeviceKind,
+    link::LinkSession,
+    webhook::{DeliveryAttempt, Lane, Position, Webhook},
+};
+
+/// A database of Livewatt.
+#[async_trait]
+pub trait Store: Send + Sync + std::fmt::Debug + 'static {
+    // ---- clients and tokens -----------------------------------------------------------------
+
+    /// Adds a client with the hash of its secret.
+    async fn create_client(&self, client: Client, secret_hash: String) -> StoreResult<()>;
+    /// All clients, newest first.
+    async fn list_clients(&self) -> StoreResult<Vec<Client>>;
+    /// A client and the hash of its secret.
+    async fn find_client(&self, id: ClientId) -> StoreResult<Option<(Client, String)>>;
+    /// Replaces a client's secret and revokes its tokens. False if there is no such client.
+    async fn rotate_client_secret(&self, id: ClientId, secret_hash: String) -> StoreResult<bool>;
+    /// Deletes a client and everything inside of it. False if there is no such client.
+    async fn delete_client(&self, id: ClientId) -> StoreResult<bool>;
+    /// Stores an access token by its hash; also forgets tokens expired at `now`.
+    async fn save_token(&self, token: StoredToken, now: Timestamp) -> StoreResult<()>;
+    /// The client of an unexpired token.
+    async fn find_token(&self, hash: [u8; 32], now: Timestamp) -> StoreResult<Option<ClientId>>;
+
+    // ---- users and link sessions ------------------------------------------------------------
+
+    /// A user of a client.
+    async fn find_user(&self, client: ClientId, user: UserId) -> StoreResult<Option<User>>;
+    /// A client's users, newest first.
+    async fn list_users(&self, client: ClientId, page: PageRequest) -> StoreResult<Page<User>>;
+    /// Deletes a user with accounts, credentials, devices, link sessions and the bodies of events.
+    /// False if there is no such user.
+    async fn delete_user(&self, client: ClientId, user: UserId) -> StoreResult<bool>;
+    /// Adds a link session, found again by the hash of its token, and its user if new.
+    async fn create_link_session(
+        &self,
+        session: LinkSession,
+        token_hash: [u8; 32],
+    ) -> StoreResult<()>;
+    /// A link session by the hash of its token, whatever its state.
+    async fn find_link_session(&self, token_hash: [u8; 32]) -> StoreResult<Option<LinkSession>>;
+    /// The newest session that waits for the device of an account.
+    async fn waiting_link_session(&self, account: AccountId) -> StoreResult<Option<LinkSession>>;
+    /// Stores how far a session has come: `state` and `progress`. Fails with
+    /// [`StoreError::Conflict`] if the session is done already.
+    async fn save_link_progress(&self, session: LinkSession) -> StoreResult<()>;
+
+    // ---- accounts ---------------------------------------------------------------------------
+
+    /// Accounts with their schedules, oldest first.
+    async fn list_accounts(&self, of: AccountsOf) -> StoreResult<Vec<(Account, AccountSchedule)>>;
+    /// An account with its schedule.
+    async fn find_account(&self, id: AccountId) -> StoreResult<Option<(Account, AccountSchedule)>>;
+    /// All accounts, of any client, that link the same account of a vendor.
+    async fn find_accounts_of_vendor(
+        &self,
+        integration: String,
+        vendor_account_id: String,
+    ) -> StoreResult<Vec<Account>>;
+    /// The sealed credentials of an account and their version.
+    async fn credentials(&self, id: AccountId) -> StoreResult<Option<SealedCredentials>>;
+
+    // ---- devices ----------------------------------------------------------------------------
+
+    /// All devices of an account.
+    async fn devices_of_account(&self, id: AccountId) -> StoreResult<Vec<Device>>;
+    /// A device of a client.
+    async fn find_device(&self, client: ClientId, id: DeviceId) -> StoreResult<Option<Device>>;
+    /// A client's devices of a kind, most recently linked first; of one user if given.
+    async fn list_devices(
+        &self,
+        client: ClientId,
+        user: Option<UserId>,
+        kind: DeviceKind,
+        page: PageRequest,
+    ) -> StoreResult<Page<Device>>;
+
+    // ---- writing what happened --------------------------------------------------------------
+
+    /// The number of the present fence of each partition, after raising all of them: whoever held
+    /// them before can no longer commit.
+    async fn take_fences(&self) -> StoreResult<Fences>;
+    /// Writes a unit of work; returns the position of its last event. Fails with
+    /// [`StoreError::Conflict`] and writes nothing if a device is not at its expected version, or
+    /// with [`StoreError::Fenced`] if the partition has a newer owner.
+    async fn commit(&self, unit: UnitOfWork) -> StoreResult<Option<Position>>;
+    /// Writes what moved without being worth an event. Rows of devices that have moved on to
+    /// another version, or are gone, are passed over.
+    async fn flush_presence(&self, flush: PresenceFlush) -> StoreResult<()>;
+    /// What was spent of every budget.
+    async fn budget_usage(&self) -> StoreResult<Vec<BudgetUsage>>;
+
+    // ---- the event log ----------------------------------------------------------------------
+
+    /// A client's events after a position, in order.
+    async fn events_after(&self, query: LogQuery) -> StoreResult<LogPage>;
+    /// Position of the newest event of a client (0 if it has none).
+    async fn last_position(&self, client: ClientId) -> StoreResult<Position>;
+    /// Number of a client's events after a position, counted up to `limit`.
+    async fn count_events_after(
+        &self,
+        client: ClientId,
+        after: Position,
+        limit: u32,
+    ) -> StoreResult<u32>;
+    /// Drops the whole time slices of the log that end before `keep_from`; returns how many. Also
+    /// forgets delivery attempts and ended link sessions of before.
+    async fn prune(&self, keep_from: Timestamp) -> StoreResult<u32>;
+
+    // ---- webhooks ---------------------------------------------------------------------------
+
+    /// Adds a webhook whose lanes all start at `cursor`. Fails with [`StoreError::Duplicate`] if
+    /// the client has one with the same URL.
+    async fn create_webhook(&self, webhook: Webhook, cursor: Position) -> StoreResult<()>;
+    /// A client's webhooks, newest first.
+    async fn list_webhooks(
+        &self,
+        client: ClientId,
+        page: PageRequest,
+    ) -> StoreResult<Page<Webhook>>;
+    /// A webhook of a client.
+    async fn find_webhook(&self, client: ClientId, id: WebhookId) -> StoreResult<Option<Webhook>>;
+    /// Replaces a webhook's settings and drops deliveries under way, so that nothing is retried to
+    /// an old address under an old filter; the cursors stay. False if it is gone.
+    async fn update_webhook(&self, webhook: Webhook) -> StoreResult<bool>;
+    /// Deletes a webhook. False if there is none.
+    async fn delete_webhook(&self, client: ClientId, id: WebhookId) -> StoreResult<bool>;
+    /// All active webhooks of all clients with their lanes.
+    async fn active_webhooks(&self) -> StoreResult<Vec<(Webhook, Vec<Lane>)>>;
+    /// The lanes of a webhook.
+    async fn lanes(&self, id: WebhookId) -> StoreResult<Vec<Lane>>;
+    /// Moves a lane on, and with it what follows for its webhook. Does nothing if the webhook is
+    /// gone. Returns false then.
+    async fn save_lane(&self, step: LaneStep) -> StoreResult<bool>;
+    /// The newest delivery attempts of a webhook, newest first.
+    async fn delivery_attempts(
+        &self,
+        id: WebhookId,
+        limit: u32,
+    ) -> StoreResult<Vec<DeliveryAttempt>>;
+
+    // ---- operation --------------------------------------------------------------------------
+
+    /// Whether the database answers and can be written to.
+    async fn check(&self) -> StoreResult<()>;
+    /// A number that was stored under `name`, or `value` after storing it, for settings that must
+    /// survive, such as the key check of the vault.
+    async fn remember(&self, name: String, value: String) -> StoreResult<String>;
+}

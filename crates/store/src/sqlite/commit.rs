@@ -1,0 +1,112 @@
+//! Units of work, and the quiet writes beside them.
+
+use livewatt_domain::webhook::Position;
+use rusqlite::{Connection, params};
+
+use super::{
+    accounts, devices, links, log,
+    statement::{execute, json, query_all, query_one, signed},
+};
+use crate::{
+    error::{StoreError, StoreResult},
+    types::{AccountChange, BudgetUsage, DevicePresence, Fence, Fences, PresenceFlush, UnitOfWork},
+};
+
+/// Accounts are deleted last, since their devices go with them: a unit may also name the devices.
+pub(super) fn commit(connection: &Connection, unit: &UnitOfWork) -> StoreResult<Option<Position>> {
+    check_fence(connection, unit.fence)?;
+    for change in &unit.accounts {
+        accounts::save(connection, change)?;
+    }
+    for change in &unit.devices {
+        devices::change(connection, change)?;
+    }
+    for change in &unit.accounts {
+        if let AccountChange::Delete(id) = change {
+            accounts::delete(connection, *id)?;
+        }
+    }
+    if let Some((id, state)) = &unit.link_session {
+        links::save_state(connection, *id, state)?;
+    }
+    log::append(connection, &unit.events)
+}
+
+pub(super) fn take_fences(connection: &Connection) -> StoreResult<Fences> {
+    execute(connection, "update partitions set fence = fence + 1", [])?;
+    let sql = "select fence from partitions order by partition";
+    query_all(connection, sql, [], |columns| columns.number()).map(Fences)
+}
+
+pub(super) fn flush_presence(connection: &Connection, flush: &PresenceFlush) -> StoreResult<()> {
+    for presence in &flush.devices {
+        save_presence(connection, presence)?;
+    }
+    for (id, schedule) in &flush.schedules {
+        accounts::save_schedule(connection, *id, schedule)?;
+    }
+    for (id, at) in &flush.listed {
+        execute(
+            connection,
+            "update accounts set listed_at = max(coalesce(listed_at, 0), ?) where id = ?",
+            params![at.as_millisecond(), id.0.as_bytes()],
+        )?;
+    }
+    for usage in &flush.budgets {
+        execute(
+            connection,
+            "insert into budgets (key, window_start, spent) values (?, ?, ?)
+             on conflict (key) do update
+             set window_start = excluded.window_start, spent = excluded.spent",
+            params![
+                usage.key,
+                usage.window_start.as_millisecond(),
+                signed(usage.spent)
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn budget_usage(connection: &Connection) -> StoreResult<Vec<BudgetUsage>> {
+    let sql = "select key, window_start, spent from budgets order by key";
+    query_all(connection, sql, [], |columns| {
+        Ok(BudgetUsage {
+            key: columns.take()?,
+            window_start: columns.time()?,
+            spent: columns.number()?,
+        })
+    })
+}
+
+fn check_fence(connection: &Connection, fence: Fence) -> StoreResult<()> {
+    let sql = "select fence from partitions where partition = ?";
+    let stored = query_one(connection, sql, [fence.partition], |columns| {
+        columns.number::<u64>()
+    })?;
+    if stored == Some(fence.number) {
+        Ok(())
+    } else {
+        Err(StoreError::Fenced {
+            partition: fence.partition,
+        })
+    }
+}
+
+fn save_presence(connection: &Connection, presence: &DevicePresence) -> StoreResult<()> {
+    execute(
+        connection,
+        "update devices set last_seen = max(last_seen, ?), stamps = ?, is_asleep = ?,
+             missed_listings = ?
+         where id = ? and version = ?",
+        params![
+            presence.last_seen.as_millisecond(),
+            json(&presence.stamps)?,
+            presence.is_asleep,
+            presence.missed_listings,
+            presence.id.0.as_bytes(),
+            signed(presence.version)
+        ],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! Devices.
+
+use livewatt_domain::{
+    device::{Device, VendorDevice},
+    id::{AccountId, ClientId, DeviceId, UserId},
+    kind::DeviceKind,
+};
+use rusqlite::{Connection, ToSql, params};
+
+use super::{
+    paging::Listing,
+    statement::{Columns, execute, json, query_all, query_one, signed, uuid_key},
+};
+use crate::{
+    error::{StoreError, StoreResult},
+    types::{DeviceChange, Page, PageKey, PageRequest},
+};
+
+const COLUMNS: &str = "id, client_id, user_id, account_id, kind, vendor_device_id, vendor, \
+                       linked_at, version, document, last_seen, stamps, is_asleep, missed_listings";
+
+pub(super) fn of_account(connection: &Connection, id: AccountId) -> StoreResult<Vec<Device>> {
+    let sql = format!("select {COLUMNS} from devices where account_id = ? order by linked_at, id");
+    query_all(connection, &sql, [id.0.as_bytes()], decode)
+}
+
+pub(super) fn find(
+    connection: &Connection,
+    client: ClientId,
+    id: DeviceId,
+) -> StoreResult<Option<Device>> {
+    let sql = format!("select {COLUMNS} from devices where id = ? and client_id = ?");
+    query_one(
+        connection,
+        &sql,
+        [id.0.as_bytes(), client.0.as_bytes()],
+        decode,
+    )
+}
+
+pub(super) fn list(
+    connection: &Connection,
+    client: ClientId,
+    user: Option<&UserId>,
+    kind: DeviceKind,
+    page: &PageRequest,
+) -> StoreResult<Page<Device>> {
+    let (client, kind, user) = (client.0.as_bytes(), kind.name(), user.map(UserId::as_str));
+    let of_user: [&dyn ToSql; 3] = [client, &kind, &user];
+    let listing = Listing {
+        table: "devices",
+        columns: COLUMNS,
+        condition: match user {
+            Some(_) => "client_id = ?1 and kind = ?2 and user_id = ?3",
+            None => "client_id = ?1 and kind = ?2",
+        },
+        params: if user.is_some() {
+            &of_user
+        } else {
+            &of_user[..2]
+        },
+        at: "linked_at",
+        id: uuid_key,
+    };
+    listing.page(connection, page, decode, |device| PageKey {
+        at: device.linked_at,
+        id: device.id.to_string(),
+    })
+}
+
+pub(super) fn change(connection: &Connection, change: &DeviceChange) -> StoreResult<()> {
+    match change {
+        DeviceChange::Insert(device) => insert(connection, device),
+        DeviceChange::Update {
+            device,
+            from_version,
+        } => update(connection, device, *from_version),
+        DeviceChange::Delete { id, from_version } => {
+            let deleted = execute(
+                connection,
+                "delete from devices where id = ? and version = ?",
+                params![id.0.as_bytes(), signed(*from_version)],
+            )?;
+            if deleted == 0 {
+                Err(StoreError::Conflict)
+            } else {
+                Ok(())
+            }
+        }
+    }
+}
+
+fn insert(connection: &Connection, device: &Device) -> StoreResult<()> {
+    execute(
+        connection,
+        "insert into devices (id, partition, client_id, user_id, account_id, kind,
+             vendor_device_id, vendor, linked_at, version, document, last_seen, stamps, is_asleep,
+             missed_listings)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        params![
+            device.id.0.as_bytes(),
+            device.account_id.partition(),
+            device.client_id.0.as_bytes(),
+            device.user_id.as_str(),
+            device.account_id.0.as_bytes(),
+            device.kind().name(),
+            device.vendor_device.id,
+            device.vendor.as_str(),
+            device.linked_at.as_millisecond(),
+            signed(device.version),
+            json(&device.document)?,
+            device.last_seen.as_millisecond(),
+            json(&device.stamps)?,
+            device.is_asleep,
+            device.missed_listings
+        ],
+    )?;
+    Ok(())
+}
+
+/// In two statements, since the columns of the second hardly ever change and would have all
+/// indexes written anew.
+fn update(connection: &Connection, device: &Device, from_version: u64) -> StoreResult<()> {
+    let changed = execute(
+        connection,
+        "update devices set version = ?, document = ?, last_seen = max(last_seen, ?), stamps = ?,
+             is_asleep = ?, missed_listings = ?
+         where id = ? and client_id = ? and version = ?",
+        params![
+            signed(device.version),
+            json(&device.document)?,
+            device.last_seen.as_millisecond(),
+            json(&device.stamps)?,
+            device.is_asleep,
+            device.missed_listings,
+            device.id.0.as_bytes(),
+            device.client_id.0.as_bytes(),
+            signed(from_version)
+        ],
+    )?;
+    if changed == 0 {
+        return Err(StoreError::Conflict);
+    }
+    execute(
+        connection,
+        "update devices set partition = ?2, user_id = ?3, account_id = ?4, kind = ?5,
+             vendor_device_id = ?6, vendor = ?7, linked_at = ?8
+         where id = ?1
+           and (user_id, account_id, kind, vendor_device_id, vendor, linked_at)
+               is not (?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            device.id.0.as_bytes(),
+            device.account_id.partition(),
+            device.user_id.as_str(),
+            device.account_id.0.as_bytes(),
+            device.kind().name(),
+            device.vendor_device.id,
+            device.vendor.as_str(),
+            device.linked_at.as_millisecond()
+        ],
+    )?;
+    Ok(())
+}
+
+fn decode(columns: &mut Columns<'_, '_>) -> StoreResult<Device> {
+    Ok(Device {
+        id: DeviceId(columns.uuid()?),
+        client_id: ClientId(columns.uuid()?),
+        user_id: columns.word("user ID")?,
+        account_id: AccountId(columns.uuid()?),
+        vendor_device: VendorDevice {
+            kind: columns.word("kind of device")?,
+            id: columns.take()?,
+        },
+        vendor: columns.word("vendor")?,
+        linked_at: columns.time()?,
+        version: columns.number()?,
+        document: columns.json("document")?,
+        last_seen: columns.time()?,
+        stamps: columns.json("set of stamps")?,
+        is_asleep: columns.take()?,
+        missed_listings: columns.number()?,
+    })
+}

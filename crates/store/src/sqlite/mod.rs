@@ -1,0 +1,92 @@
+//! The store in a SQLite database: one file in a directory, for one process.
+
+mod accounts;
+mod clients;
+mod commit;
+mod devices;
+mod error;
+mod job;
+mod links;
+mod log;
+mod open;
+mod operation;
+mod paging;
+mod readers;
+mod slices;
+mod statement;
+mod store;
+#[cfg(test)]
+mod tests;
+mod users;
+mod webhooks;
+mod writer;
+
+pub use open::SqliteOptions;
+pub use writer::CommitStats;
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use self::{open::Opened, readers::Readers, writer::Writer};
+use crate::error::{StoreError, StoreResult};
+
+/// A store in a SQLite database. Dropping it writes what is queued and closes the database.
+#[derive(Debug)]
+pub struct SqliteStore {
+    // Closed first: the last connection to close tidies up, which readers could not.
+    readers: Readers,
+    writer: Writer,
+}
+
+impl SqliteStore {
+    /// Opens the database in a directory, which no other process may have open; makes directory
+    /// and database if missing, and brings an older schema up to date. Blocks meanwhile.
+    ///
+    /// # Errors
+    /// - [`StoreError::Unusable`] if the directory cannot be written to or is in use.
+    /// - [`StoreError::Damaged`] if the file is not a database of Livewatt.
+    /// - [`StoreError::NewerSchema`] if a newer version of Livewatt has written it.
+    /// - [`StoreError::DiskFull`] if there is no space for it.
+    pub fn open(options: &SqliteOptions) -> StoreResult<Self> {
+        Self::open_with(options, writer::MAX_GATHERING)
+    }
+
+    fn open_with(options: &SqliteOptions, max_gathering: Duration) -> StoreResult<Self> {
+        let Opened {
+            writer,
+            readers,
+            lock,
+        } = open::open(options)?;
+        let writer = Writer::start(writer, max_gathering, lock)?;
+        Ok(Self {
+            readers: Readers::start(readers)?,
+            writer,
+        })
+    }
+
+    /// How well writes are grouped into commits, since the database was opened.
+    pub fn commit_stats(&self) -> CommitStats {
+        self.writer.stats()
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
+        self.writer
+            .submit(work)?
+            .await
+            .unwrap_or(Err(StoreError::Closed))
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
+        self.readers
+            .submit(work)?
+            .await
+            .unwrap_or(Err(StoreError::Closed))
+    }
+}

@@ -1,0 +1,232 @@
+//! The [`Store`] trait: which operation reads and which writes. What each does is in the module of
+//! its table.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use livewatt_domain::{
+    account::{Account, AccountSchedule},
+    client::Client,
+    device::Device,
+    id::{AccountId, ClientId, DeviceId, UserId, WebhookId},
+    kind::DeviceKind,
+    link::LinkSession,
+    webhook::{DeliveryAttempt, Lane, Position, Webhook},
+};
+
+use super::{
+    SqliteStore, accounts, clients, commit, devices, links, log, operation, users, webhooks,
+};
+use crate::{
+    AccountsOf, BudgetUsage, Fences, LaneStep, LogPage, LogQuery, Page, PageRequest, PresenceFlush,
+    SealedCredentials, Store, StoreResult, StoredToken, UnitOfWork, User,
+};
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn create_client(&self, client: Client, secret_hash: String) -> StoreResult<()> {
+        self.write(move |c| clients::create(c, &client, &secret_hash))
+            .await
+    }
+
+    async fn list_clients(&self) -> StoreResult<Vec<Client>> {
+        self.read(clients::list).await
+    }
+
+    async fn find_client(&self, id: ClientId) -> StoreResult<Option<(Client, String)>> {
+        self.read(move |c| clients::find(c, id)).await
+    }
+
+    async fn rotate_client_secret(&self, id: ClientId, secret_hash: String) -> StoreResult<bool> {
+        self.write(move |c| clients::rotate_secret(c, id, &secret_hash))
+            .await
+    }
+
+    async fn delete_client(&self, id: ClientId) -> StoreResult<bool> {
+        self.write(move |c| clients::delete(c, id)).await
+    }
+
+    async fn save_token(&self, token: StoredToken, now: Timestamp) -> StoreResult<()> {
+        self.write(move |c| clients::save_token(c, &token, now))
+            .await
+    }
+
+    async fn find_token(&self, hash: [u8; 32], now: Timestamp) -> StoreResult<Option<ClientId>> {
+        self.read(move |c| clients::find_token(c, &hash, now)).await
+    }
+
+    async fn find_user(&self, client: ClientId, user: UserId) -> StoreResult<Option<User>> {
+        self.read(move |c| users::find(c, client, &user)).await
+    }
+
+    async fn list_users(&self, client: ClientId, page: PageRequest) -> StoreResult<Page<User>> {
+        self.read(move |c| users::list(c, client, &page)).await
+    }
+
+    async fn delete_user(&self, client: ClientId, user: UserId) -> StoreResult<bool> {
+        self.write(move |c| users::delete(c, client, &user)).await
+    }
+
+    async fn create_link_session(
+        &self,
+        session: LinkSession,
+        token_hash: [u8; 32],
+    ) -> StoreResult<()> {
+        self.write(move |c| links::create(c, &session, &token_hash))
+            .await
+    }
+
+    async fn find_link_session(&self, token_hash: [u8; 32]) -> StoreResult<Option<LinkSession>> {
+        self.read(move |c| links::find(c, &token_hash)).await
+    }
+
+    async fn waiting_link_session(&self, account: AccountId) -> StoreResult<Option<LinkSession>> {
+        self.read(move |c| links::waiting(c, account)).await
+    }
+
+    async fn save_link_progress(&self, session: LinkSession) -> StoreResult<()> {
+        self.write(move |c| links::save_progress(c, &session)).await
+    }
+
+    async fn list_accounts(&self, of: AccountsOf) -> StoreResult<Vec<(Account, AccountSchedule)>> {
+        self.read(move |c| accounts::list(c, &of)).await
+    }
+
+    async fn find_account(&self, id: AccountId) -> StoreResult<Option<(Account, AccountSchedule)>> {
+        self.read(move |c| accounts::find(c, id)).await
+    }
+
+    async fn find_accounts_of_vendor(
+        &self,
+        integration: String,
+        vendor_account_id: String,
+    ) -> StoreResult<Vec<Account>> {
+        self.read(move |c| accounts::of_vendor(c, &integration, &vendor_account_id))
+            .await
+    }
+
+    async fn credentials(&self, id: AccountId) -> StoreResult<Option<SealedCredentials>> {
+        self.read(move |c| accounts::credentials(c, id)).await
+    }
+
+    async fn devices_of_account(&self, id: AccountId) -> StoreResult<Vec<Device>> {
+        self.read(move |c| devices::of_account(c, id)).await
+    }
+
+    async fn find_device(&self, client: ClientId, id: DeviceId) -> StoreResult<Option<Device>> {
+        self.read(move |c| devices::find(c, client, id)).await
+    }
+
+    async fn list_devices(
+        &self,
+        client: ClientId,
+        user: Option<UserId>,
+        kind: DeviceKind,
+        page: PageRequest,
+    ) -> StoreResult<Page<Device>> {
+        self.read(move |c| devices::list(c, client, user.as_ref(), kind, &page))
+            .await
+    }
+
+    async fn take_fences(&self) -> StoreResult<Fences> {
+        self.write(commit::take_fences).await
+    }
+
+    async fn commit(&self, unit: UnitOfWork) -> StoreResult<Option<Position>> {
+        self.write(move |c| commit::commit(c, &unit)).await
+    }
+
+    async fn flush_presence(&self, flush: PresenceFlush) -> StoreResult<()> {
+        self.write(move |c| commit::flush_presence(c, &flush)).await
+    }
+
+    async fn budget_usage(&self) -> StoreResult<Vec<BudgetUsage>> {
+        self.read(commit::budget_usage).await
+    }
+
+    async fn events_after(&self, query: LogQuery) -> StoreResult<LogPage> {
+        self.read(move |c| log::events_after(c, &query)).await
+    }
+
+    async fn last_position(&self, client: ClientId) -> StoreResult<Position> {
+        self.read(move |c| log::last_position(c, client)).await
+    }
+
+    async fn count_events_after(
+        &self,
+        client: ClientId,
+        after: Position,
+        limit: u32,
+    ) -> StoreResult<u32> {
+        self.read(move |c| log::count_after(c, client, after, limit))
+            .await
+    }
+
+    async fn prune(&self, keep_from: Timestamp) -> StoreResult<u32> {
+        // One slice per transaction, so that other writes get in between.
+        let mut dropped = 0;
+        while self
+            .write(move |c| log::drop_oldest_slice(c, keep_from))
+            .await?
+        {
+            dropped += 1;
+        }
+        self.write(move |c| operation::forget_before(c, keep_from))
+            .await?;
+        Ok(dropped)
+    }
+
+    async fn create_webhook(&self, webhook: Webhook, cursor: Position) -> StoreResult<()> {
+        self.write(move |c| webhooks::create(c, &webhook, cursor))
+            .await
+    }
+
+    async fn list_webhooks(
+        &self,
+        client: ClientId,
+        page: PageRequest,
+    ) -> StoreResult<Page<Webhook>> {
+        self.read(move |c| webhooks::list(c, client, &page)).await
+    }
+
+    async fn find_webhook(&self, client: ClientId, id: WebhookId) -> StoreResult<Option<Webhook>> {
+        self.read(move |c| webhooks::find(c, client, id)).await
+    }
+
+    async fn update_webhook(&self, webhook: Webhook) -> StoreResult<bool> {
+        self.write(move |c| webhooks::update(c, &webhook)).await
+    }
+
+    async fn delete_webhook(&self, client: ClientId, id: WebhookId) -> StoreResult<bool> {
+        self.write(move |c| webhooks::delete(c, client, id)).await
+    }
+
+    async fn active_webhooks(&self) -> StoreResult<Vec<(Webhook, Vec<Lane>)>> {
+        self.read(webhooks::active).await
+    }
+
+    async fn lanes(&self, id: WebhookId) -> StoreResult<Vec<Lane>> {
+        self.read(move |c| webhooks::lanes(c, id)).await
+    }
+
+    async fn save_lane(&self, step: LaneStep) -> StoreResult<bool> {
+        self.write(move |c| webhooks::save_lane(c, &step)).await
+    }
+
+    async fn delivery_attempts(
+        &self,
+        id: WebhookId,
+        limit: u32,
+    ) -> StoreResult<Vec<DeliveryAttempt>> {
+        self.read(move |c| webhooks::attempts(c, id, limit)).await
+    }
+
+    async fn check(&self) -> StoreResult<()> {
+        self.read(operation::check_reading).await?;
+        self.write(operation::check_writing).await
+    }
+
+    async fn remember(&self, name: String, value: String) -> StoreResult<String> {
+        self.write(move |c| operation::remember(c, &name, &value))
+            .await
+    }
+}

@@ -1,0 +1,343 @@
+//! What goes into a store and comes out of it, beside the domain's own values.
+
+use jiff::Timestamp;
+use livewatt_domain::{
+    account::{Account, AccountSchedule},
+    device::{Device, Stamps},
+    event::Event,
+    id::{AccountId, ClientId, DeviceId, LinkSessionId, PARTITIONS, UserId, WebhookId},
+    webhook::{DeliveryAttempt, Lane, Position},
+};
+
+/// An access token as it is kept: only its hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredToken {
+    /// SHA-256 of the token.
+    pub hash: [u8; 32],
+    /// Whose it is.
+    pub client_id: ClientId,
+    /// When it ceases to work.
+    pub expires_at: Timestamp,
+}
+
+/// An end user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The customer's name for the user.
+    pub id: UserId,
+    /// When the first link session was made.
+    pub created_at: Timestamp,
+}
+
+/// Where a page begins or ends: the creation time and ID of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageKey {
+    /// Creation time of the row.
+    pub at: Timestamp,
+    /// ID of the row, as text.
+    pub id: String,
+}
+
+/// From where a page is read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum PageFrom {
+    /// The newest rows.
+    #[default]
+    Start,
+    /// Rows older than the key.
+    After(PageKey),
+    /// Rows newer than the key, those nearest to it.
+    Before(PageKey),
+}
+
+/// Which page is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageRequest {
+    /// From where.
+    pub from: PageFrom,
+    /// At most so many rows; at least 1.
+    pub size: u32,
+}
+
+/// A page of rows, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Continue here for older rows; `None` if there are none.
+    pub older: Option<PageKey>,
+    /// Continue here for newer rows; `None` if there are none.
+    pub newer: Option<PageKey>,
+}
+
+impl<T> Page<T> {
+    /// The same page with other rows.
+    pub fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U> {
+        Page {
+            items: self.items.into_iter().map(change).collect(),
+            older: self.older,
+            newer: self.newer,
+        }
+    }
+}
+
+/// Which accounts are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccountsOf {
+    /// All of the installation.
+    Everyone,
+    /// Those of a client.
+    Client(ClientId),
+    /// Those of a user.
+    User(ClientId, UserId),
+}
+
+/// Credentials as they are stored.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealedCredentials {
+    /// Encrypted by the engine's vault.
+    pub sealed: Vec<u8>,
+    /// Rises with each change.
+    pub version: u64,
+}
+
+impl std::fmt::Debug for SealedCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SealedCredentials")
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The fences of all partitions, by partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fences(pub Vec<u64>);
+
+impl Fences {
+    /// The fence to write with for an account.
+    pub fn of(&self, account: AccountId) -> Fence {
+        let partition = account.partition();
+        Fence {
+            partition,
+            number: self.0.get(usize::from(partition)).copied().unwrap_or(0),
+        }
+    }
+}
+
+impl Default for Fences {
+    fn default() -> Self {
+        Self(vec![0; usize::from(PARTITIONS)])
+    }
+}
+
+/// The right to write for a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fence {
+    /// The partition.
+    pub partition: u16,
+    /// The number under which the right was taken.
+    pub number: u64,
+}
+
+/// What happens to an account in a unit of work.
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a unit holds one or two, nearly all of them saves"
+)]
+pub enum AccountChange {
+    /// Inserted or replaced. Credentials as said.
+    Save {
+        /// The account as it is to be.
+        account: Account,
+        /// What happens to its credentials.
+        credentials: CredentialsChange,
+        /// Its schedule, if that changes too.
+        schedule: Option<AccountSchedule>,
+    },
+    /// Deleted, with credentials and whatever devices it still has.
+    Delete(AccountId),
+}
+
+/// What happens to stored credentials.
+#[derive(Clone)]
+pub enum CredentialsChange {
+    /// They stay.
+    Keep,
+    /// They are replaced; the account's `credentials_version` says their version.
+    Replace(Vec<u8>),
+    /// They are erased.
+    Erase,
+}
+
+impl std::fmt::Debug for CredentialsChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Keep => "Keep",
+            Self::Replace(_) => "Replace(…)",
+            Self::Erase => "Erase",
+        })
+    }
+}
+
+/// What happens to a device in a unit of work.
+#[derive(Debug, Clone)]
+pub enum DeviceChange {
+    /// A new row.
+    Insert(Device),
+    /// The row at `from_version` becomes this.
+    Update {
+        /// The device as it is to be.
+        device: Device,
+        /// The version it was read at.
+        from_version: u64,
+    },
+    /// The row at `from_version` goes.
+    Delete {
+        /// The device.
+        id: DeviceId,
+        /// The version it was read at.
+        from_version: u64,
+    },
+}
+
+/// What is written together.
+#[derive(Debug, Clone)]
+pub struct UnitOfWork {
+    /// The right to write.
+    pub fence: Fence,
+    /// Accounts.
+    pub accounts: Vec<AccountChange>,
+    /// Devices.
+    pub devices: Vec<DeviceChange>,
+    /// Events, in the order in which they are to be read.
+    pub events: Vec<Event>,
+    /// A link session that thereby reaches this state.
+    pub link_session: Option<(LinkSessionId, livewatt_domain::link::LinkState)>,
+}
+
+impl UnitOfWork {
+    /// A unit that changes nothing yet.
+    pub const fn new(fence: Fence) -> Self {
+        Self {
+            fence,
+            accounts: Vec::new(),
+            devices: Vec::new(),
+            events: Vec::new(),
+            link_session: None,
+        }
+    }
+
+    /// Whether there is nothing to write.
+    pub const fn is_empty(&self) -> bool {
+        self.accounts.is_empty()
+            && self.devices.is_empty()
+            && self.events.is_empty()
+            && self.link_session.is_none()
+    }
+}
+
+/// The quiet part of a device: what moves without an event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DevicePresence {
+    /// The device.
+    pub id: DeviceId,
+    /// The version it has; otherwise the row is passed over.
+    pub version: u64,
+    /// Last successful contact; never moves the stored one back.
+    pub last_seen: Timestamp,
+    /// Where the values came from.
+    pub stamps: Stamps,
+    /// Whether it sleeps.
+    pub is_asleep: bool,
+    /// Complete listings in a row without it.
+    pub missed_listings: u8,
+}
+
+/// What was spent of one budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BudgetUsage {
+    /// Which budget, of whom.
+    pub key: String,
+    /// When the window began that the number is about.
+    pub window_start: Timestamp,
+    /// What was spent in it.
+    pub spent: u64,
+}
+
+/// A group of quiet writes.
+#[derive(Debug, Clone, Default)]
+pub struct PresenceFlush {
+    /// Devices.
+    pub devices: Vec<DevicePresence>,
+    /// Devices of which only `last_seen` moved (never back), whatever their version.
+    pub seen: Vec<(DeviceId, Timestamp)>,
+    /// Schedules of accounts.
+    pub schedules: Vec<(AccountId, AccountSchedule)>,
+    /// When accounts' devices were last listed.
+    pub listed: Vec<(AccountId, Timestamp)>,
+    /// Budgets.
+    pub budgets: Vec<BudgetUsage>,
+}
+
+impl PresenceFlush {
+    /// Whether there is nothing to write.
+    pub const fn is_empty(&self) -> bool {
+        self.devices.is_empty()
+            && self.seen.is_empty()
+            && self.schedules.is_empty()
+            && self.listed.is_empty()
+            && self.budgets.is_empty()
+    }
+}
+
+/// Which events are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogQuery {
+    /// Whose.
+    pub client_id: ClientId,
+    /// After this position.
+    pub after: Position,
+    /// Not after this one, if given.
+    pub until: Option<Position>,
+    /// Only those of lane `.0` of `.1` (see `livewatt_domain::webhook::lane_hash`).
+    pub lane: Option<(u16, u16)>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// An event and where it stands in the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoggedEvent {
+    /// Its position.
+    pub position: Position,
+    /// The event.
+    pub event: Event,
+}
+
+/// A piece of the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogPage {
+    /// The events, in order.
+    pub events: Vec<LoggedEvent>,
+    /// Up to here nothing was left out: the position of the last event if the limit was reached,
+    /// else the newest position of the client.
+    pub read_until: Position,
+    /// Events before this position were dropped by retention (0 if none ever were).
+    pub kept_from: Position,
+}
+
+/// A step of a webhook's lane, written whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneStep {
+    /// The lane as it is to be.
+    pub lane: Lane,
+    /// The attempt that led to it.
+    pub attempt: Option<DeliveryAttempt>,
+    /// Sets the webhook's last success.
+    pub succeeded_at: Option<Timestamp>,
+    /// Switches the webhook off: its retry window ran out.
+    pub deactivate: bool,
+    /// The webhook, for the attempt's sake.
+    pub webhook_id: WebhookId,
+}

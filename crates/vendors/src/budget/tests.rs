@@ -1,0 +1,263 @@
+use std::collections::BTreeMap;
+
+use livewatt_domain::entropy::SeededEntropy;
+use proptest::prelude::*;
+
+use super::*;
+
+const WINDOW_MILLIS: i64 = 600_000;
+
+const SPECS: [BudgetSpec; 2] = [
+    BudgetSpec {
+        id: "account",
+        scope: BudgetScope::Account,
+        limit: 7,
+        window: SignedDuration::from_millis(WINDOW_MILLIS),
+        reserve: 2,
+    },
+    BudgetSpec {
+        id: "app",
+        scope: BudgetScope::App,
+        limit: 10,
+        window: SignedDuration::from_millis(WINDOW_MILLIS),
+        reserve: 1,
+    },
+];
+
+fn budgets() -> Budgets {
+    let budgets = Budgets::default();
+    budgets.register("acme", &SPECS);
+    budgets
+}
+
+fn account(seed: u64) -> AccountId {
+    AccountId::new(Timestamp::UNIX_EPOCH, &SeededEntropy::new(seed))
+}
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(1_772_431_200_000 + millis).unwrap()
+}
+
+/// The largest number of moments within any window, both ends included.
+fn busiest(moments: &[i64], window: i64) -> usize {
+    let mut sorted = moments.to_vec();
+    sorted.sort_unstable();
+    let within = |end: &i64| sorted.iter().filter(|m| *m <= end && *end - *m <= window).count();
+    sorted.iter().map(within).max().unwrap_or(0)
+}
+
+#[test]
+fn routine_calls_leave_the_reserve_alone() {
+    let budgets = budgets();
+    let draw = |priority| budgets.draw("acme", Some(account(1)), priority, at(0));
+    for _ in 0..5 {
+        draw(Priority::Routine).unwrap();
+    }
+    draw(Priority::Routine).unwrap_err();
+    draw(Priority::Asked).unwrap();
+    draw(Priority::Asked).unwrap();
+    draw(Priority::Asked).unwrap_err();
+}
+
+#[test]
+fn a_call_draws_from_all_budgets_or_from_none() {
+    let budgets = budgets();
+    let draw = |seed| budgets.draw("acme", Some(account(seed)), Priority::Routine, at(0));
+    for _ in 0..5 {
+        draw(1).unwrap();
+    }
+    // Refused by the account's budget: must not have spent the app's.
+    for _ in 0..20 {
+        draw(1).unwrap_err();
+    }
+    for _ in 0..4 {
+        draw(2).unwrap();
+    }
+    // Refused by the app's budget: must not have spent the account's.
+    for _ in 0..20 {
+        draw(3).unwrap_err();
+    }
+    let later = at(2 * WINDOW_MILLIS);
+    for _ in 0..5 {
+        budgets.draw("acme", Some(account(3)), Priority::Routine, later).unwrap();
+    }
+}
+
+#[test]
+fn there_is_room_at_the_moment_told_and_not_before() {
+    let budgets = budgets();
+    let who = Some(account(1));
+    for step in 0..5 {
+        budgets.draw("acme", who, Priority::Routine, at(step * 60_000)).unwrap();
+    }
+    let over = budgets.draw("acme", who, Priority::Routine, at(300_000)).unwrap_err();
+    let just_before = over.until - SignedDuration::from_millis(1);
+    budgets.draw("acme", who, Priority::Routine, just_before).unwrap_err();
+    budgets.draw("acme", who, Priority::Routine, over.until).unwrap();
+    // Late by less than a slot.
+    let wait = over.until.duration_since(at(0)).as_millis();
+    assert!((600_000..=610_000).contains(&wait), "{wait}");
+}
+
+#[test]
+fn calls_without_an_account_concern_the_app_only() {
+    let budgets = budgets();
+    for _ in 0..9 {
+        budgets.draw("acme", None, Priority::Routine, at(0)).unwrap();
+    }
+    budgets.draw("acme", None, Priority::Routine, at(0)).unwrap_err();
+    budgets.draw("other", None, Priority::Routine, at(0)).unwrap();
+}
+
+#[test]
+fn a_clock_set_back_frees_nothing_and_stalls_nothing_for_long() {
+    let year = 365 * 24 * 3_600_000;
+    for back in [1, 5_000, 300_000, WINDOW_MILLIS, year] {
+        let budgets = budgets();
+        let draw = |millis| budgets.draw("acme", Some(account(1)), Priority::Routine, at(millis));
+        for _ in 0..5 {
+            draw(0).unwrap();
+        }
+        draw(-back).unwrap_err();
+        let over = draw(-back).unwrap_err();
+        let wait = over.until.duration_since(at(-back)).as_millis();
+        assert!(wait <= 2 * i128::from(WINDOW_MILLIS) + 20_000, "{wait}");
+        assert!(wait >= i128::from(WINDOW_MILLIS), "{wait}");
+        budgets.draw("acme", Some(account(1)), Priority::Routine, over.until).unwrap();
+    }
+}
+
+#[test]
+fn the_sustainable_interval_can_be_kept_up() {
+    let budgets = budgets();
+    let alone = budgets.sustainable_interval("acme", Some(account(1)), 1, 1).unwrap();
+    assert_eq!(alone.as_millis(), 122_000);
+    for poll in 0..50 {
+        let now = at(0) + SignedDuration::from_millis(poll * 122_000);
+        budgets.draw("acme", Some(account(1)), Priority::Routine, now).unwrap();
+    }
+    let shared = budgets.sustainable_interval("acme", Some(account(1)), 3, 4).unwrap();
+    assert_eq!(shared.as_millis(), 813_334);
+    assert_eq!(budgets.sustainable_interval("other", None, 1, 1), None);
+}
+
+#[test]
+fn rows_are_few() {
+    let budgets = budgets();
+    let mut keys = std::collections::BTreeSet::new();
+    for minute in 0..5_000 {
+        let _ = budgets.draw("acme", Some(account(1)), Priority::Routine, at(minute * 60_000));
+        keys.extend(budgets.take_changes().into_iter().map(|row| row.key));
+    }
+    assert!(keys.len() <= 2 * SLOTS as usize, "{}", keys.len());
+    assert!(budgets.take_changes().is_empty());
+}
+
+#[test]
+fn nonsense_rows_are_ignored() {
+    let budgets = budgets();
+    let row = |key: &str| Spent { key: key.to_owned(), window_start: at(0), spent: 3 };
+    budgets.restore(["", "a/b", "acme/app/app/x/1", "acme/account/nobody/10000/1"].map(row));
+    budgets.restore([Spent { spent: u64::MAX, ..row("acme/app/app/10000/5") }]);
+    budgets.draw("acme", None, Priority::Asked, at(0)).unwrap_err();
+    budgets.draw("acme", None, Priority::Asked, at(2 * WINDOW_MILLIS)).unwrap();
+}
+
+/// What happens next in a random run.
+#[derive(Debug, Clone)]
+enum Step {
+    Wait(i64),
+    Draw { who: u64, is_asked: bool, latency: i64, arrives: f64 },
+    Restart,
+    SetBack(i64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let latency = prop_oneof![Just(0), 0..2_000_i64, 0..WINDOW_MILLIS / 2];
+    prop_oneof![
+        3 => prop_oneof![0..2_000_i64, 0..30_000_i64, 0..2 * WINDOW_MILLIS].prop_map(Step::Wait),
+        10 => (0..3_u64, any::<bool>(), latency, 0.0..=1.0).prop_map(
+            |(who, is_asked, latency, arrives)| Step::Draw { who, is_asked, latency, arrives }
+        ),
+        1 => Just(Step::Restart),
+        1 => prop_oneof![0..20_000_i64, 0..3 * WINDOW_MILLIS].prop_map(Step::SetBack),
+    ]
+}
+
+/// Plays a random run; answers with the moments at which the vendor received calls, by account.
+fn play(steps: &[Step], with_setbacks: bool) -> Vec<(u64, bool, i64)> {
+    let mut budgets = budgets();
+    let mut stored = BTreeMap::new();
+    // True time and how far the clock lags behind it.
+    let (mut now, mut lag) = (0, 0);
+    let mut in_flight: Vec<(u64, Timestamp, i64)> = Vec::new();
+    let mut received = Vec::new();
+    for step in steps {
+        match step {
+            Step::Wait(millis) => {
+                now += millis;
+                let (over, still) = in_flight.into_iter().partition(|(_, _, end)| *end <= now);
+                in_flight = still;
+                for (who, start, end) in Vec::from_iter::<Vec<_>>(over) {
+                    budgets.settle("acme", Some(account(who)), start, at(end.max(now) - lag));
+                }
+            }
+            Step::Draw { who, is_asked, latency, arrives } => {
+                let clock = at(now - lag);
+                let priority = if *is_asked { Priority::Asked } else { Priority::Routine };
+                if budgets.draw("acme", Some(account(*who)), priority, clock).is_ok() {
+                    let arrival = now + (*latency as f64 * arrives) as i64;
+                    received.push((*who, *is_asked, arrival));
+                    in_flight.push((*who, clock, now + latency));
+                }
+            }
+            Step::Restart => {
+                stored.extend(budgets.take_changes().into_iter().map(|row| {
+                    let Spent { key, window_start, spent } = row;
+                    (key, (window_start, spent))
+                }));
+                budgets = super::tests::budgets();
+                budgets.restore(stored.iter().map(|(key, (window_start, spent))| Spent {
+                    key: key.clone(),
+                    window_start: *window_start,
+                    spent: *spent,
+                }));
+            }
+            Step::SetBack(millis) if with_setbacks => lag += millis,
+            Step::SetBack(_) => {}
+        }
+    }
+    received
+}
+
+fn check(received: &[(u64, bool, i64)]) -> Result<(), TestCaseError> {
+    let all = received.iter().map(|(_, _, at)| *at).collect::<Vec<_>>();
+    prop_assert!(busiest(&all, WINDOW_MILLIS) <= 10);
+    for who in 0..3 {
+        let of = |(seen, _, at): &(u64, bool, i64)| (*seen == who).then_some(*at);
+        let own = received.iter().filter_map(of).collect::<Vec<_>>();
+        prop_assert!(busiest(&own, WINDOW_MILLIS) <= 7);
+        let of = |(seen, is_asked, at): &(u64, bool, i64)| {
+            (*seen == who && !is_asked).then_some(*at)
+        };
+        let routine = received.iter().filter_map(of).collect::<Vec<_>>();
+        prop_assert!(busiest(&routine, WINDOW_MILLIS) <= 5);
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn no_window_of_the_vendor_ever_exceeds_its_limit(
+        steps in proptest::collection::vec(step(), 1..120),
+    ) {
+        check(&play(&steps, false))?;
+    }
+
+    #[test]
+    fn nor_if_the_clock_is_set_back(steps in proptest::collection::vec(step(), 1..120)) {
+        check(&play(&steps, true))?;
+    }
+}

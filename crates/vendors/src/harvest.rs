@@ -1,0 +1,94 @@
+//! What came of asking a vendor: never a bare error, for what succeeded is kept.
+
+use jiff::Timestamp;
+use livewatt_domain::{device::VendorDevice, fact::Observation};
+
+/// Which devices the account holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inventory {
+    /// Exactly these: a listing that was complete.
+    Complete(Vec<VendorDevice>),
+    /// At least these; silence about a device means nothing.
+    Partial(Vec<VendorDevice>),
+}
+
+/// What is the matter with one device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceTrouble {
+    /// The vendor says it does not exist (any more): evidence of removal.
+    Gone,
+    /// The vendor cannot reach it.
+    Offline,
+    /// Its answer made no sense.
+    Malformed(String),
+}
+
+/// How the account as a whole stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccountOutcome {
+    /// All that was asked was answered.
+    Ok,
+    /// The access token is no longer accepted: refresh once and ask again.
+    LoginExpired,
+    /// The vendor told us to wait.
+    RateLimited {
+        /// Until when.
+        until: Timestamp,
+        /// Whether the vendor said so itself, or it is our guess.
+        stated_by_vendor: bool,
+    },
+    /// A budget of ours is used up; nothing was sent.
+    OverBudget {
+        /// When there is room again.
+        until: Timestamp,
+    },
+    /// No answer, or an answer that the vendor is not well (5xx).
+    Unreachable(String),
+    /// An answer that makes no sense: cut JSON, HTML, another shape.
+    Malformed(String),
+    /// The vendor refuses for a reason that is not the user's (unknown app, suspended).
+    Refused(String),
+}
+
+impl AccountOutcome {
+    /// One word for logs, metrics and the list of attempts.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::LoginExpired => "loginExpired",
+            Self::RateLimited { .. } => "rateLimited",
+            Self::OverBudget { .. } => "overBudget",
+            Self::Unreachable(_) => "unreachable",
+            Self::Malformed(_) => "malformed",
+            Self::Refused(_) => "refused",
+        }
+    }
+}
+
+/// What came of asking a vendor about an account.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Harvest {
+    /// What was said about devices.
+    pub observations: Vec<Observation>,
+    /// Which devices there are; `None` if that was not asked.
+    pub inventory: Option<Inventory>,
+    /// Devices that were asked about and did not answer well.
+    pub troubled: Vec<(VendorDevice, DeviceTrouble)>,
+    /// How the account stands.
+    pub account: AccountOutcome,
+    /// Unmapped words and refused values met on the way, as `field=word`.
+    pub drift: Vec<String>,
+}
+
+impl Harvest {
+    /// A harvest that yielded nothing but a verdict about the account.
+    pub const fn barren(account: AccountOutcome) -> Self {
+        Self {
+            observations: Vec::new(),
+            inventory: None,
+            troubled: Vec::new(),
+            account,
+            drift: Vec::new(),
+        }
+    }
+}

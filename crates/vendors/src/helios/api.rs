@@ -1,0 +1,44 @@
+//! The calls of helios.
+
+use serde_json::json;
+use url::Url;
+
+use crate::{
+    http::{CallError, Caller, Response, address},
+    secret::Secret,
+};
+
+/// The cloud, as one account or one sign-in sees it.
+pub(super) struct Api<'a> {
+    pub(super) base_url: &'a Url,
+    pub(super) caller: &'a Caller,
+}
+
+impl Api<'_> {
+    pub(super) async fn sign_in(
+        &self,
+        username: &str,
+        password: &Secret,
+    ) -> Result<Response, CallError> {
+        let body = json!({ "username": username, "password": password.reveal() });
+        self.caller.post(self.api(&["login"])).json(&body).uncounted().send().await
+    }
+
+    pub(super) async fn refresh(&self, token: &Secret) -> Result<Response, CallError> {
+        let body = json!({ "refresh": token.reveal() });
+        self.caller.post(self.api(&["refresh"])).json(&body).uncounted().send().await
+    }
+
+    pub(super) async fn sites(&self, access: &Secret) -> Result<Response, CallError> {
+        self.caller.get(self.api(&["sites"])).bearer(access).send().await
+    }
+
+    pub(super) async fn live(&self, access: &Secret, site: &str) -> Result<Response, CallError> {
+        self.caller.get(self.api(&["sites", site, "live"])).bearer(access).send().await
+    }
+
+    fn api(&self, what: &[&str]) -> Url {
+        let segments = [&["api"], what].concat();
+        address(self.base_url, &segments)
+    }
+}

@@ -1,0 +1,97 @@
+//! The JSON of helios. Units: W, Wh, °C, %, A; some numbers are texts; one moment for a whole site,
+//! in milliseconds.
+
+use crate::lenient::{EpochMillis, List, Number, wire};
+
+wire! {
+    /// Answer to a sign-in; to a refresh, without the refresh token.
+    Session {
+        access: String,
+        access_ttl: Number,
+        refresh: String,
+    }
+
+    /// The sites of an account.
+    Sites {
+        sites: List<Site>,
+    }
+
+    /// What is fixed about a site.
+    Site {
+        id: String,
+        name: String,
+        timezone: String,
+        lat: Number,
+        lon: Number,
+        /// A date.
+        installed_on: String,
+    }
+
+    /// What a site does now.
+    Live {
+        ts: EpochMillis,
+        /// `online` or `offline`.
+        gateway: String,
+        inverter: Inverter,
+        battery: Battery,
+        meter: Meter,
+        heatpump: Heatpump,
+        charger: Charger,
+    }
+
+    /// A solar inverter.
+    Inverter {
+        id: String,
+        connected: bool,
+        model: String,
+        power: Number,
+        total_wh: Number,
+    }
+
+    /// A home battery.
+    Battery {
+        id: String,
+        connected: bool,
+        model: String,
+        capacity_wh: Number,
+        soc: Number,
+        /// Positive when charging.
+        power: Number,
+        mode: String,
+    }
+
+    /// A grid meter.
+    Meter {
+        id: String,
+        connected: bool,
+        model: String,
+        /// Positive when buying.
+        power: Number,
+    }
+
+    /// A heat pump.
+    Heatpump {
+        id: String,
+        connected: bool,
+        model: String,
+        /// What was asked.
+        mode: String,
+        /// What it does.
+        activity: String,
+        power: Number,
+        room_temp: Number,
+        heat_to: Number,
+        cool_to: Number,
+        program: String,
+    }
+
+    /// A wall charger.
+    Charger {
+        id: String,
+        connected: bool,
+        model: String,
+        state: String,
+        power: Number,
+        limit_a: Number,
+    }
+}

@@ -1,0 +1,58 @@
+//! The integrations of an installation: an explicit list.
+
+use std::sync::Arc;
+
+use livewatt_domain::kind::DeviceKind;
+
+use crate::{
+    budget::Budgets,
+    manifest::Brand,
+    vendor::{SharedVendor, Vendor},
+};
+
+/// The integrations of an installation.
+#[derive(Debug, Clone, Default)]
+pub struct Registry(Vec<SharedVendor>);
+
+impl Registry {
+    /// A registry of these integrations; their manifests' IDs differ.
+    pub fn new(vendors: Vec<SharedVendor>) -> Self {
+        Self(vendors)
+    }
+
+    /// The integration with this ID.
+    pub fn get(&self, id: &str) -> Option<&SharedVendor> {
+        self.0.iter().find(|vendor| vendor.manifest().id == id)
+    }
+
+    /// All integrations, in the order given.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<dyn Vendor>> {
+        self.0.iter()
+    }
+
+    /// All brands, each with the integration that serves it.
+    pub fn brands(&self) -> impl Iterator<Item = (&SharedVendor, &Brand)> {
+        self.0
+            .iter()
+            .flat_map(|vendor| vendor.manifest().brands.iter().map(move |brand| (vendor, brand)))
+    }
+
+    /// The integrations that serve the brand with this vendor name. There may be several: a brand's
+    /// own cloud, a local protocol, a sandbox.
+    pub fn of_brand(&self, vendor: &str) -> impl Iterator<Item = (&SharedVendor, &Brand)> {
+        self.brands().filter(move |(_, brand)| brand.vendor == vendor)
+    }
+
+    /// The brands under which devices of a kind appear.
+    pub fn of_kind(&self, kind: DeviceKind) -> impl Iterator<Item = (&SharedVendor, &Brand)> {
+        self.brands().filter(move |(_, brand)| brand.kinds.contains(&kind))
+    }
+
+    /// Makes the quotas of all integrations known.
+    pub fn register_budgets(&self, budgets: &Budgets) {
+        for vendor in &self.0 {
+            let manifest = vendor.manifest();
+            budgets.register(manifest.id, &manifest.budgets);
+        }
+    }
+}
