@@ -6,7 +6,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use livewatt_domain::{API_VERSION, id::ClientId};
-use livewatt_engine::{EngineError, Issue, error::LinkSessionProblem};
+use livewatt_engine::{
+    EngineError, Issue,
+    error::{LinkSessionProblem, chain},
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -256,7 +259,7 @@ impl ApiError {
     /// Logs what is ours to mend; what the caller did wrong is in the answer alone.
     pub(crate) fn log(&self) {
         if let Self::Engine(error @ EngineError::Internal { .. }) = self {
-            tracing::error!(error = error as &dyn std::error::Error, "request failed");
+            tracing::error!(error = %chain(error), "request failed");
         }
     }
 }

@@ -64,7 +64,10 @@ pub struct Account {
 impl Account {
     /// The vendor name under which devices of `kind` are shown.
     pub fn vendor_of(&self, kind: DeviceKind) -> Option<&VendorName> {
-        self.linked.iter().find(|linked| linked.kind == kind).map(|linked| &linked.vendor)
+        self.linked
+            .iter()
+            .find(|linked| linked.kind == kind)
+            .map(|linked| &linked.vendor)
     }
 }
 
@@ -117,7 +120,12 @@ impl AccountSchedule {
 
     /// A schedule of an account never fetched.
     pub const fn new(due_at: Option<Timestamp>) -> Self {
-        Self { due_at, failures: 0, not_before: None, attempts: Vec::new() }
+        Self {
+            due_at,
+            failures: 0,
+            not_before: None,
+            attempts: Vec::new(),
+        }
     }
 
     /// Remembers an attempt.

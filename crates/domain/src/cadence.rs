@@ -92,7 +92,10 @@ pub fn decide(input: CadenceInput) -> Cadence {
         Activity::Regular => CadenceReason::Regular,
         Activity::Asleep => CadenceReason::Asleep,
     };
-    let mut cadence = Cadence { interval: target(input.kind, input.activity), reason };
+    let mut cadence = Cadence {
+        interval: target(input.kind, input.activity),
+        reason,
+    };
     if input.is_push_healthy
         && input.activity == Activity::Regular
         && let Some(reconcile) = input.policy.reconcile
@@ -123,10 +126,19 @@ impl Cadence {
 mod tests {
     use super::*;
 
-    const FREE: CadencePolicy = CadencePolicy { shortest: None, reconcile: None };
+    const FREE: CadencePolicy = CadencePolicy {
+        shortest: None,
+        reconcile: None,
+    };
 
     fn input(kind: DeviceKind, activity: Activity) -> CadenceInput {
-        CadenceInput { kind, activity, policy: FREE, is_push_healthy: false, budget_floor: None }
+        CadenceInput {
+            kind,
+            activity,
+            policy: FREE,
+            is_push_healthy: false,
+            budget_floor: None,
+        }
     }
 
     #[test]
@@ -142,13 +154,25 @@ mod tests {
 
     #[test]
     fn a_push_feed_stretches_polls_only_while_it_works() {
-        let policy = CadencePolicy { reconcile: Some(SignedDuration::from_mins(30)), ..FREE };
-        let silent = CadenceInput { policy, ..input(DeviceKind::Vehicle, Activity::Regular) };
+        let policy = CadencePolicy {
+            reconcile: Some(SignedDuration::from_mins(30)),
+            ..FREE
+        };
+        let silent = CadenceInput {
+            policy,
+            ..input(DeviceKind::Vehicle, Activity::Regular)
+        };
         assert_eq!(decide(silent).reason, CadenceReason::Regular);
-        let healthy = CadenceInput { is_push_healthy: true, ..silent };
+        let healthy = CadenceInput {
+            is_push_healthy: true,
+            ..silent
+        };
         assert_eq!(decide(healthy).reason, CadenceReason::PushReconciliation);
         assert_eq!(decide(healthy).interval.as_mins(), 30);
-        let active = CadenceInput { activity: Activity::Active, ..healthy };
+        let active = CadenceInput {
+            activity: Activity::Active,
+            ..healthy
+        };
         assert_eq!(decide(active).reason, CadenceReason::Active);
     }
 
@@ -159,7 +183,10 @@ mod tests {
             ..input(DeviceKind::Vehicle, Activity::Active)
         };
         assert_eq!(decide(slow).reason, CadenceReason::Budget);
-        let ample = CadenceInput { budget_floor: Some(SignedDuration::from_secs(10)), ..slow };
+        let ample = CadenceInput {
+            budget_floor: Some(SignedDuration::from_secs(10)),
+            ..slow
+        };
         assert_eq!(decide(ample).reason, CadenceReason::Active);
     }
 }

@@ -11,6 +11,11 @@ use crate::time::to_millisecond;
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// The present moment.
     fn now(&self) -> Timestamp;
+
+    /// How long a stretch of this clock's time takes for real: shorter, if the clock runs fast.
+    fn for_real(&self, stretch: SignedDuration) -> SignedDuration {
+        stretch
+    }
 }
 
 /// The clock of the operating system.
@@ -18,9 +23,47 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the system's clock"
+    )]
     fn now(&self) -> Timestamp {
         to_millisecond(Timestamp::now())
+    }
+}
+
+/// A clock that runs faster than another: for watching days go by in minutes.
+#[derive(Debug)]
+pub struct FastClock {
+    real: Arc<dyn Clock>,
+    start: Timestamp,
+    speed: f64,
+}
+
+impl FastClock {
+    /// A clock that shows the time of `real` now and from then on runs `speed` times as fast.
+    pub fn new(real: Arc<dyn Clock>, speed: f64) -> Self {
+        Self {
+            start: real.now(),
+            real,
+            speed: speed.max(f64::MIN_POSITIVE),
+        }
+    }
+}
+
+impl Clock for FastClock {
+    fn now(&self) -> Timestamp {
+        let elapsed = self.real.now().duration_since(self.start);
+        let stretched = crate::retry::scaled(elapsed, self.speed);
+        to_millisecond(
+            self.start
+                .saturating_add(stretched)
+                .unwrap_or(Timestamp::MAX),
+        )
+    }
+
+    fn for_real(&self, stretch: SignedDuration) -> SignedDuration {
+        crate::retry::scaled(stretch, 1.0 / self.speed)
     }
 }
 

@@ -16,7 +16,9 @@ fn collect(
     prefix: &mut String,
     paths: &mut Vec<String>,
 ) {
-    let names = new.keys().chain(old.keys().filter(|name| !new.contains_key(*name)));
+    let names = new
+        .keys()
+        .chain(old.keys().filter(|name| !new.contains_key(*name)));
     for name in names {
         let length = prefix.len();
         if length > 0 {
@@ -48,7 +50,9 @@ mod tests {
     fn leaves_are_named_by_dotted_paths() {
         let old = json!({"a": {"x": 1, "y": null}, "b": [1], "c": null, "gone": 1});
         let new = json!({"a": {"x": 2, "y": null}, "b": [1, 2], "c": {"min": 1}});
-        let (Value::Object(old), Value::Object(new)) = (old, new) else { unreachable!() };
+        let (Value::Object(old), Value::Object(new)) = (old, new) else {
+            unreachable!()
+        };
         assert_eq!(changed_paths(&old, &new), ["a.x", "b", "c", "gone"]);
         assert!(changed_paths(&new, &new).is_empty());
     }

@@ -77,7 +77,13 @@ pub struct EventMaker<'a> {
 impl EventMaker<'_> {
     /// A device was found. Its version must be 1.
     pub fn discovered(&self, device: &Device) -> Event {
-        self.of_device(device, DeviceEvent::Discovered, &device.document, device.version, None)
+        self.of_device(
+            device,
+            DeviceEvent::Discovered,
+            &device.document,
+            device.version,
+            None,
+        )
     }
 
     /// A device's stored state changed to its present document and version.
@@ -94,7 +100,13 @@ impl EventMaker<'_> {
     /// A device is gone; shows it as it last was.
     pub fn deleted(&self, device: &Device) -> Event {
         let last = device.current_document();
-        self.of_device(device, DeviceEvent::Deleted, &last, device.version + 1, None)
+        self.of_device(
+            device,
+            DeviceEvent::Deleted,
+            &last,
+            device.version + 1,
+            None,
+        )
     }
 
     /// The vendor no longer accepts the credentials of one of the user's accounts.
@@ -107,7 +119,13 @@ impl EventMaker<'_> {
         let mut body = self.envelope(CREDENTIALS_INVALIDATED);
         body.insert("user".into(), json!({ "id": user_id }));
         body.insert("vendor".into(), json!(vendor));
-        self.event(client_id, user_id, None, CREDENTIALS_INVALIDATED.to_owned(), body)
+        self.event(
+            client_id,
+            user_id,
+            None,
+            CREDENTIALS_INVALIDATED.to_owned(),
+            body,
+        )
     }
 
     /// The JSON of a heartbeat; `pending_events` is the number of events still queued.
@@ -133,7 +151,10 @@ impl EventMaker<'_> {
         let name = device_event_name(device.kind(), what);
         let mut body = self.envelope(&name);
         body.insert("user".into(), json!({ "id": device.user_id }));
-        body.insert(device.kind().name().into(), Value::Object(document.as_map().clone()));
+        body.insert(
+            device.kind().name().into(),
+            Value::Object(document.as_map().clone()),
+        );
         if let Some(fields) = updated_fields {
             body.insert("updatedFields".into(), json!(fields));
         }

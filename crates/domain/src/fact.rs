@@ -244,19 +244,29 @@ impl Observation {
         let field = key.field();
         let reading = match value.map(serde_json::to_value) {
             None => Reading::Unknown,
-            Some(Ok(value)) if is_acceptable(key.spec(), &value) => Reading::Known(value),
+            Some(Ok(value)) if is_acceptable(key.spec(), &value) => {
+                Reading::Known(as_printed(field, value))
+            }
             Some(_) => {
                 self.rejected += 1;
                 Reading::Unknown
             }
         };
-        self.facts.push(Fact { field, reading, observed_at: at });
+        self.facts.push(Fact {
+            field,
+            reading,
+            observed_at: at,
+        });
     }
 
     /// Says that the device can never tell a field.
     pub fn tell_unsupported<T>(&mut self, key: Key<T>) {
         let field = key.field();
-        self.facts.push(Fact { field, reading: Reading::Unsupported, observed_at: None });
+        self.facts.push(Fact {
+            field,
+            reading: Reading::Unsupported,
+            observed_at: None,
+        });
     }
 
     /// A number that is the same for two observations exactly when they say the same, whenever
@@ -284,6 +294,16 @@ fn is_acceptable(spec: &FieldSpec, value: &Value) -> bool {
         (Some(range), value) => value.as_f64().is_some_and(|number| range.contains(&number)),
         (None, Value::String(text)) => text.len() <= MAX_TEXT_BYTES,
         (None, _) => true,
+    }
+}
+
+/// Moments as the contract prints them; everything else as it is.
+fn as_printed(field: Field, value: Value) -> Value {
+    match (field.path(), &value) {
+        ("information.installationDate", Value::String(text)) => text
+            .parse()
+            .map_or(value, |at| Value::String(crate::time::wire(at))),
+        _ => value,
     }
 }
 
@@ -331,7 +351,10 @@ mod tests {
 
     fn observation() -> Observation {
         let at = Timestamp::UNIX_EPOCH;
-        let device = VendorDevice { kind: DeviceKind::Vehicle, id: "1".to_owned() };
+        let device = VendorDevice {
+            kind: DeviceKind::Vehicle,
+            id: "1".to_owned(),
+        };
         Observation::new(device, Completeness::Partial, Via::Poll, at, at)
     }
 

@@ -140,9 +140,13 @@ impl AccountId {
     /// same on every machine and in every version.
     pub fn partition(self) -> u16 {
         // FNV-1a over the random tail: stable by definition, unlike the standard hasher.
-        let hash = self.0.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let hash = self
+            .0
+            .as_bytes()
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+            });
         ((hash >> 32) % u64::from(PARTITIONS)) as u16
     }
 }

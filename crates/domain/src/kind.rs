@@ -32,8 +32,14 @@ pub struct UnknownKind;
 
 impl DeviceKind {
     /// All kinds, in the contract's order.
-    pub const ALL: [Self; 6] =
-        [Self::Vehicle, Self::Charger, Self::Hvac, Self::Inverter, Self::Battery, Self::Meter];
+    pub const ALL: [Self; 6] = [
+        Self::Vehicle,
+        Self::Charger,
+        Self::Hvac,
+        Self::Inverter,
+        Self::Battery,
+        Self::Meter,
+    ];
 
     /// The singular name: the key of the device in an event.
     pub const fn name(self) -> &'static str {
@@ -80,6 +86,9 @@ impl FromStr for DeviceKind {
     type Err = UnknownKind;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or(UnknownKind)
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.name() == text)
+            .ok_or(UnknownKind)
     }
 }

@@ -79,7 +79,9 @@ pub struct LinkSession {
 impl LinkSession {
     /// When it ceases to be usable.
     pub fn expires_at(&self) -> Timestamp {
-        self.created_at.saturating_add(SESSION_LIFETIME).unwrap_or(Timestamp::MAX)
+        self.created_at
+            .saturating_add(SESSION_LIFETIME)
+            .unwrap_or(Timestamp::MAX)
     }
 
     /// The kinds that may be linked: those whose data may be read, of the restriction if any.
@@ -94,7 +96,9 @@ pub fn linkable_kinds(scopes: &[Scope], only: Option<DeviceKind>) -> Vec<DeviceK
         .into_iter()
         .filter(|kind| only.is_none_or(|only| only == *kind))
         .filter(|kind| {
-            scopes.iter().any(|scope| scope.kind() == *kind && scope.ability() == Ability::ReadData)
+            scopes
+                .iter()
+                .any(|scope| scope.kind() == *kind && scope.ability() == Ability::ReadData)
         })
         .collect()
 }

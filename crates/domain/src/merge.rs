@@ -80,7 +80,11 @@ pub fn merge(device: &Device, observation: &Observation, part: Part) -> Merged {
             .filter(|field| !observation.facts.iter().any(|fact| fact.field == *field))
             .collect::<Vec<_>>();
         for field in silent {
-            let fact = Fact { field, reading: Reading::Unknown, observed_at: None };
+            let fact = Fact {
+                field,
+                reading: Reading::Unknown,
+                observed_at: None,
+            };
             apply(&mut merged, &mut document, observation, &fact);
         }
     }
@@ -107,14 +111,18 @@ pub fn set_reachable(device: &Device, is_reachable: bool) -> Merged {
 }
 
 fn grants_position(device: &Device) -> bool {
-    device.document.path("scopes").and_then(Value::as_array).is_some_and(|scopes| {
-        scopes.iter().any(|scope| {
-            scope
-                .as_str()
-                .and_then(|text| text.parse::<crate::scope::Scope>().ok())
-                .is_some_and(|scope| scope.ability() == Ability::ReadLocation)
+    device
+        .document
+        .path("scopes")
+        .and_then(Value::as_array)
+        .is_some_and(|scopes| {
+            scopes.iter().any(|scope| {
+                scope
+                    .as_str()
+                    .and_then(|text| text.parse::<crate::scope::Scope>().ok())
+                    .is_some_and(|scope| scope.ability() == Ability::ReadLocation)
+            })
         })
-    })
 }
 
 /// Takes one fact, if it is newer than what is held.
@@ -143,7 +151,11 @@ fn apply(merged: &mut Merged, document: &mut Document, seen: &Observation, fact:
         return;
     }
     document.set_path(fact.field.path(), value);
-    let changed_at = if differs { Some(seen.received_at) } else { held.and_then(|h| h.changed_at) };
+    let changed_at = if differs {
+        Some(seen.received_at)
+    } else {
+        held.and_then(|h| h.changed_at)
+    };
     merged.device.stamps.set(
         fact.field,
         Stamp {
@@ -177,7 +189,9 @@ fn unknown_value(field: Field, document: &Document) -> Option<Value> {
     match field.path() {
         "chargeState.powerDeliveryState" | "thermostatState.mode" => Some("UNKNOWN".into()),
         "temperatureState.isActive" => Some(false.into()),
-        path if path.starts_with("capabilities.") && document.path(path).is_some_and(Value::is_object) => {
+        path if path.starts_with("capabilities.")
+            && document.path(path).is_some_and(Value::is_object) =>
+        {
             serde_json::to_value(Capability::of(false)).ok()
         }
         path if NEVER_NULL.contains(&path) => None,
@@ -202,7 +216,9 @@ fn derive(kind: DeviceKind, document: &mut Document) {
         DeviceKind::Vehicle => derive_vehicle(document),
         DeviceKind::Charger => {
             use ChargerPowerDeliveryState as State;
-            let state = document.get(charger::POWER_DELIVERY_STATE).unwrap_or(State::Unknown);
+            let state = document
+                .get(charger::POWER_DELIVERY_STATE)
+                .unwrap_or(State::Unknown);
             let is_known = state != State::Unknown;
             let is_charging = state == State::Charging;
             set_flags(document, is_known, state != State::Unplugged, is_charging);
@@ -221,7 +237,9 @@ fn derive(kind: DeviceKind, document: &mut Document) {
 
 fn derive_vehicle(document: &mut Document) {
     use VehiclePowerDeliveryState as State;
-    let state = document.get(vehicle::POWER_DELIVERY_STATE).unwrap_or(State::Unknown);
+    let state = document
+        .get(vehicle::POWER_DELIVERY_STATE)
+        .unwrap_or(State::Unknown);
     let is_known = state != State::Unknown;
     let is_charging = state == State::Charging;
     set_flags(document, is_known, state != State::Unplugged, is_charging);
@@ -241,7 +259,13 @@ fn derive_vehicle(document: &mut Document) {
 }
 
 fn set_flags(document: &mut Document, is_known: bool, is_plugged_in: bool, is_charging: bool) {
-    let flag = |value: bool| if is_known { Value::Bool(value) } else { Value::Null };
+    let flag = |value: bool| {
+        if is_known {
+            Value::Bool(value)
+        } else {
+            Value::Null
+        }
+    };
     document.set_path("chargeState.isPluggedIn", flag(is_plugged_in));
     document.set_path("chargeState.isCharging", flag(is_charging));
 }
@@ -262,7 +286,11 @@ fn note_presence(device: &mut Device, document: &mut Document, seen: &Observatio
 /// Decides whether the outcome is worth an event; only then do document and version move.
 fn settle(merged: &mut Merged, document: Document) {
     let device = &mut merged.device;
-    let candidate = Device { document, ..device.clone() }.current_document();
+    let candidate = Device {
+        document,
+        ..device.clone()
+    }
+    .current_document();
     let paths = changed_paths(device.document.as_map(), candidate.as_map());
     if paths.iter().any(|path| !is_time_only(path)) {
         device.document = candidate;

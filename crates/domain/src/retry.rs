@@ -39,7 +39,8 @@ impl RetrySchedule {
         if now >= end {
             return None;
         }
-        let gap = doubled(self.first, attempts.saturating_sub(1), self.longest).max(retry_after.unwrap_or_default());
+        let gap = doubled(self.first, attempts.saturating_sub(1), self.longest)
+            .max(retry_after.unwrap_or_default());
         let next = now.saturating_add(scaled(gap, jitter)).ok()?;
         Some(next.min(end))
     }
@@ -57,13 +58,18 @@ pub struct Backoff {
 impl Backoff {
     /// The wait after `failures` failures in a row (at least 1).
     pub fn wait(&self, failures: u32, jitter: f64) -> SignedDuration {
-        scaled(doubled(self.first, failures.saturating_sub(1), self.longest), jitter)
+        scaled(
+            doubled(self.first, failures.saturating_sub(1), self.longest),
+            jitter,
+        )
     }
 }
 
 fn doubled(first: SignedDuration, times: u32, longest: SignedDuration) -> SignedDuration {
     let factor = 2_i32.checked_pow(times).unwrap_or(i32::MAX);
-    first.checked_mul(factor).map_or(longest, |gap| gap.min(longest))
+    first
+        .checked_mul(factor)
+        .map_or(longest, |gap| gap.min(longest))
 }
 
 /// `duration` times `factor`.

@@ -70,7 +70,10 @@ scopes! {
 impl Scope {
     /// The scopes that concern `kind`.
     pub fn of_kind(kind: DeviceKind) -> impl Iterator<Item = Self> {
-        Self::ALL.iter().copied().filter(move |scope| scope.kind() == kind)
+        Self::ALL
+            .iter()
+            .copied()
+            .filter(move |scope| scope.kind() == kind)
     }
 }
 
@@ -89,6 +92,10 @@ impl FromStr for Scope {
     type Err = UnknownScope;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.iter().copied().find(|scope| scope.as_str() == text).ok_or(UnknownScope)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|scope| scope.as_str() == text)
+            .ok_or(UnknownScope)
     }
 }

@@ -27,7 +27,9 @@ impl TryFrom<String> for VendorName {
     type Error = InvalidVendorName;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let is_word = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        let is_word = text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
         if is_word && (1..=64).contains(&text.len()) {
             Ok(Self(text))
         } else {

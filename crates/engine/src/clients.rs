@@ -20,7 +20,7 @@ use crate::{Engine, EngineError, EngineResult};
 pub struct IssuedToken {
     /// The token, shown this once.
     pub token: Secret,
-    /// Seconds until it ceases to work.
+    /// Real seconds until it ceases to work.
     pub expires_in: i64,
 }
 
@@ -62,7 +62,11 @@ impl Engine {
     pub async fn rotate_client_secret(&self, id: ClientId) -> EngineResult<Option<Secret>> {
         let secret = random_text(self.entropy.as_ref());
         let hash = self.hash_secret(secret.clone()).await?;
-        Ok(self.store.rotate_client_secret(id, hash).await?.then_some(secret))
+        Ok(self
+            .store
+            .rotate_client_secret(id, hash)
+            .await?
+            .then_some(secret))
     }
 
     /// Deletes a client and everything inside of it. False if there is no such client.
@@ -86,7 +90,9 @@ impl Engine {
             Ok(id) => self.store.find_client(id).await?,
             Err(_) => None,
         };
-        let Some((client, hash)) = found else { return Ok(None) };
+        let Some((client, hash)) = found else {
+            return Ok(None);
+        };
         if !verify_secret(secret, hash).await {
             return Ok(None);
         }
@@ -99,7 +105,10 @@ impl Engine {
             expires_at: now.saturating_add(lifetime).unwrap_or(now),
         };
         self.store.save_token(stored, now).await?;
-        Ok(Some(IssuedToken { token, expires_in: lifetime.as_secs() }))
+        Ok(Some(IssuedToken {
+            token,
+            expires_in: self.clock.for_real(lifetime).as_secs(),
+        }))
     }
 
     /// The client that a token belongs to; `None` if it is unknown or expired.
@@ -128,7 +137,9 @@ impl Engine {
 async fn verify_secret(secret: Secret, hash: String) -> bool {
     tokio::task::spawn_blocking(move || {
         PasswordHash::new(&hash).is_ok_and(|hash| {
-            Argon2::default().verify_password(secret.reveal().as_bytes(), &hash).is_ok()
+            Argon2::default()
+                .verify_password(secret.reveal().as_bytes(), &hash)
+                .is_ok()
         })
     })
     .await

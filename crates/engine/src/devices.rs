@@ -60,7 +60,8 @@ impl Engine {
             self.now(),
             self.options.hint_coalesce,
         );
-        metrics::counter!("livewatt_refresh_hints_total", "taken" => taken.to_string()).increment(1);
+        metrics::counter!("livewatt_refresh_hints_total", "taken" => taken.to_string())
+            .increment(1);
         if taken {
             self.poll_wake.notify_one();
         }

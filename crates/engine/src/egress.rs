@@ -170,17 +170,31 @@ mod tests {
         assert_eq!(check("https://example.com/hook"), Ok(()));
         assert_eq!(check("https://93.184.216.34/hook"), Ok(()));
         assert_eq!(check("http://example.com/hook"), Err(Refusal::NotHttps));
-        assert_eq!(check("https://user:pass@example.com/"), Err(Refusal::HasCredentials));
-        let trying_out = EgressPolicy { allow_private: true };
-        assert_eq!(trying_out.check_url(&"http://127.0.0.1:9/".parse().unwrap()), Ok(()));
+        assert_eq!(
+            check("https://user:pass@example.com/"),
+            Err(Refusal::HasCredentials)
+        );
+        let trying_out = EgressPolicy {
+            allow_private: true,
+        };
+        assert_eq!(
+            trying_out.check_url(&"http://127.0.0.1:9/".parse().unwrap()),
+            Ok(())
+        );
     }
 
     #[tokio::test]
     async fn a_name_that_resolves_inside_is_refused() {
-        let resolver = GuardedResolver { policy: EgressPolicy::default() };
+        let resolver = GuardedResolver {
+            policy: EgressPolicy::default(),
+        };
         let name: Name = "localhost".parse().unwrap();
         assert!(resolver.resolve(name.clone()).await.is_err());
-        let open = GuardedResolver { policy: EgressPolicy { allow_private: true } };
+        let open = GuardedResolver {
+            policy: EgressPolicy {
+                allow_private: true,
+            },
+        };
         assert!(open.resolve(name).await.is_ok());
     }
 }

@@ -7,7 +7,10 @@ use livewatt_domain::entropy::Entropy;
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's randomness")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the system's randomness"
+    )]
     fn fill(&self, buffer: &mut [u8]) {
         // Without randomness no secret can be made; going on would be worse than stopping.
         getrandom::fill(buffer).expect("the operating system provides randomness");

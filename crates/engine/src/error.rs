@@ -18,7 +18,10 @@ pub struct Issue {
 impl Issue {
     /// An issue of a field.
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { path: path.into(), message: message.into() }
+        Self {
+            path: path.into(),
+            message: message.into(),
+        }
     }
 }
 
@@ -80,7 +83,10 @@ impl EngineError {
         what: &'static str,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self::Internal { what, source: source.into() }
+        Self::Internal {
+            what,
+            source: source.into(),
+        }
     }
 
     /// An input with one thing wrong.

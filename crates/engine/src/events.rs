@@ -35,7 +35,13 @@ impl Engine {
         after: Position,
         limit: u32,
     ) -> EngineResult<LogPage> {
-        let query = LogQuery { client_id, after, until: None, lane: None, limit };
+        let query = LogQuery {
+            client_id,
+            after,
+            until: None,
+            lane: None,
+            limit,
+        };
         Ok(self.store.events_after(query).await?)
     }
 

@@ -58,7 +58,10 @@ impl Engine {
                 result => return result,
             }
         }
-        Err(EngineError::internal("a device changed again and again", StoreError::Conflict))
+        Err(EngineError::internal(
+            "a device changed again and again",
+            StoreError::Conflict,
+        ))
     }
 
     async fn try_ingest(
@@ -116,7 +119,10 @@ impl Engine {
             metrics::counter!("livewatt_facts_rejected_total", "integration" => account.integration.clone())
                 .increment(u64::from(observation.rejected));
         }
-        let draft = match drafts.iter().position(|d| d.device.vendor_device == observation.device) {
+        let draft = match drafts
+            .iter()
+            .position(|d| d.device.vendor_device == observation.device)
+        {
             Some(index) => &mut drafts[index],
             None => match self.discover(account, observation, drafts, events) {
                 Some(draft) => draft,
@@ -225,7 +231,10 @@ impl Engine {
             draft.is_quiet_moved |= merged.device != draft.device;
         } else {
             let now = self.now();
-            events.push(self.event_maker(now).updated(&merged.device, &merged.updated_fields));
+            events.push(
+                self.event_maker(now)
+                    .updated(&merged.device, &merged.updated_fields),
+            );
         }
         draft.device = merged.device;
     }
@@ -244,11 +253,17 @@ impl Engine {
                 None if draft.is_deleted => {}
                 None => unit.devices.push(DeviceChange::Insert(device.clone())),
                 Some(from_version) if draft.is_deleted => {
-                    unit.devices.push(DeviceChange::Delete { id: device.id, from_version });
+                    unit.devices.push(DeviceChange::Delete {
+                        id: device.id,
+                        from_version,
+                    });
                 }
                 Some(from_version) if from_version != device.version => {
                     let device = device.clone();
-                    unit.devices.push(DeviceChange::Update { device, from_version });
+                    unit.devices.push(DeviceChange::Update {
+                        device,
+                        from_version,
+                    });
                 }
                 Some(_) => {}
             }
@@ -283,10 +298,15 @@ impl Engine {
     /// The devices of an account as they are now.
     pub(crate) async fn devices_of(&self, account: AccountId) -> EngineResult<Vec<Device>> {
         let stored = self.store.devices_of_account(account).await?;
-        Ok(stored.into_iter().map(|device| self.presence.overlay(device)).collect())
+        Ok(stored
+            .into_iter()
+            .map(|device| self.presence.overlay(device))
+            .collect())
     }
 }
 
 fn find<'d>(drafts: &'d mut [Draft], vendor_device: &VendorDevice) -> Option<&'d mut Draft> {
-    drafts.iter_mut().find(|draft| draft.device.vendor_device == *vendor_device)
+    drafts
+        .iter_mut()
+        .find(|draft| draft.device.vendor_device == *vendor_device)
 }

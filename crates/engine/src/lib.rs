@@ -93,7 +93,14 @@ impl Engine {
     /// # Errors
     /// If the database cannot be read, or was encrypted with another key.
     pub async fn start(parts: EngineParts) -> EngineResult<Arc<Self>> {
-        let EngineParts { store, vendors, clock, entropy, vault, options } = parts;
+        let EngineParts {
+            store,
+            vendors,
+            clock,
+            entropy,
+            vault,
+            options,
+        } = parts;
         vault.check(store.as_ref(), entropy.as_ref()).await?;
         let budgets = Arc::new(Budgets::default());
         for vendor in vendors.all() {
@@ -156,6 +163,9 @@ impl Engine {
     }
 
     fn event_maker(&self, now: Timestamp) -> EventMaker<'_> {
-        EventMaker { now, entropy: self.entropy.as_ref() }
+        EventMaker {
+            now,
+            entropy: self.entropy.as_ref(),
+        }
     }
 }

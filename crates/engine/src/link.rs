@@ -106,7 +106,10 @@ impl Engine {
         }
         let kinds = linkable_kinds(&request.scopes, request.kind);
         if kinds.is_empty() && !request.scopes.is_empty() {
-            issues.push(Issue::new("scopes", "must contain the read:data scope of a device type"));
+            issues.push(Issue::new(
+                "scopes",
+                "must contain the read:data scope of a device type",
+            ));
         }
         let vendor = match request.vendor {
             None => None,
@@ -163,7 +166,9 @@ impl Engine {
         if !issues.is_empty() {
             return Err(EngineError::Invalid(issues));
         }
-        let refused = |detail: &str| EngineError::Precondition { detail: detail.to_owned() };
+        let refused = |detail: &str| EngineError::Precondition {
+            detail: detail.to_owned(),
+        };
         let device = match asset.parse() {
             Ok(id) => self.store.find_device(client, id).await?,
             Err(_) => None,
@@ -302,7 +307,9 @@ impl Engine {
         }
         let memory = self.open_memory(&session);
         let callback_url = self.callback_url()?;
-        let caller = self.http.caller(vendor.manifest().id, None, Priority::Asked);
+        let caller = self
+            .http
+            .caller(vendor.manifest().id, None, Priority::Asked);
         let cx = LinkContext {
             caller: &caller,
             clock: self.clock.as_ref(),
@@ -322,13 +329,16 @@ impl Engine {
                 let remembered = serde_json::to_string(&rows).unwrap_or_default();
                 session.progress.sign_in = Some(self.seal_memory(&session, &remembered));
                 self.store.save_link_progress(session.clone()).await?;
-                let id =
-                    self.take_account(&session, &vendor, account, AccountArrives::Later).await?;
+                let id = self
+                    .take_account(&session, &vendor, account, AccountArrives::Later)
+                    .await?;
                 self.reload_account(id).await?;
                 Ok(LinkStep::Instructions { rows })
             }
             Ok(LinkOutcome::Done(account)) => {
-                let id = self.take_account(&session, &vendor, account, AccountArrives::Now).await?;
+                let id = self
+                    .take_account(&session, &vendor, account, AccountArrives::Now)
+                    .await?;
                 self.greet_account(id, &vendor).await;
                 Ok(LinkStep::Done)
             }
@@ -364,9 +374,17 @@ impl Engine {
     }
 
     async fn require_free_connection(&self, client: ClientId) -> EngineResult<()> {
-        let limit = self.store.find_client(client).await?.and_then(|(c, _)| c.connection_limit);
+        let limit = self
+            .store
+            .find_client(client)
+            .await?
+            .and_then(|(c, _)| c.connection_limit);
         if let Some(limit) = limit {
-            let used = self.store.list_accounts(AccountsOf::Client(client)).await?.len();
+            let used = self
+                .store
+                .list_accounts(AccountsOf::Client(client))
+                .await?
+                .len();
             if used >= limit as usize {
                 return Err(EngineError::ConnectionLimit);
             }
@@ -376,7 +394,9 @@ impl Engine {
 
     async fn store_session(&self, session: LinkSession) -> EngineResult<LinkStarted> {
         let token = random_text(self.entropy.as_ref());
-        self.store.create_link_session(session, hash_token(token.reveal())).await?;
+        self.store
+            .create_link_session(session, hash_token(token.reveal()))
+            .await?;
         let base = self.options.public_url.as_str().trim_end_matches('/');
         Ok(LinkStarted {
             link_url: format!("{base}/link/{}", token.reveal()),
@@ -396,7 +416,8 @@ impl Engine {
     }
 
     fn seal_memory(&self, session: &LinkSession, memory: &str) -> String {
-        self.vault.seal_text(memory, &session.id.to_string(), self.entropy.as_ref())
+        self.vault
+            .seal_text(memory, &session.id.to_string(), self.entropy.as_ref())
     }
 
     fn remembered_rows(&self, session: &LinkSession) -> Option<Vec<(&'static str, String)>> {
@@ -404,7 +425,9 @@ impl Engine {
         let rows: Vec<(String, String)> = serde_json::from_str(memory.reveal()).ok()?;
         const LABELS: [&str; 3] = ["Server address (URL)", "Charge point ID", "Password"];
         let known = |label: &str| LABELS.into_iter().find(|known| *known == label);
-        rows.into_iter().map(|(label, value)| Some((known(&label)?, value))).collect()
+        rows.into_iter()
+            .map(|(label, value)| Some((known(&label)?, value)))
+            .collect()
     }
 
     /// Stores a linked account, the one of before if there was one, and what becomes of the
@@ -419,9 +442,15 @@ impl Engine {
         let manifest = vendor.manifest();
         let now = self.now();
         let of = AccountsOf::User(session.client_id, session.user_id.clone());
-        let before = self.store.list_accounts(of).await?.into_iter().map(|(a, _)| a).find(|a| {
-            a.integration == manifest.id && a.vendor_account_id == linked.vendor_account_id
-        });
+        let before = self
+            .store
+            .list_accounts(of)
+            .await?
+            .into_iter()
+            .map(|(a, _)| a)
+            .find(|a| {
+                a.integration == manifest.id && a.vendor_account_id == linked.vendor_account_id
+            });
         let rows = manifest
             .brands
             .iter()
@@ -434,7 +463,12 @@ impl Engine {
                 let vendor: Option<VendorName> = brand.vendor.parse().ok();
                 kinds_of(brand, &session.kinds())
                     .into_iter()
-                    .filter_map(move |kind| Some(LinkedVendor { vendor: vendor.clone()?, kind }))
+                    .filter_map(move |kind| {
+                        Some(LinkedVendor {
+                            vendor: vendor.clone()?,
+                            kind,
+                        })
+                    })
             });
         let mut account = before.unwrap_or_else(|| Account {
             id: AccountId::new(now, self.entropy.as_ref()),
@@ -496,7 +530,8 @@ impl Engine {
     }
 
     pub(crate) fn seal_credentials(&self, id: AccountId, credentials: &Secret) -> Vec<u8> {
-        self.vault.seal(credentials.reveal(), &id.to_string(), self.entropy.as_ref())
+        self.vault
+            .seal(credentials.reveal(), &id.to_string(), self.entropy.as_ref())
     }
 }
 
@@ -508,7 +543,12 @@ enum AccountArrives {
 }
 
 fn kinds_of(brand: &Brand, kinds: &[DeviceKind]) -> Vec<DeviceKind> {
-    brand.kinds.iter().copied().filter(|kind| kinds.contains(kind)).collect()
+    brand
+        .kinds
+        .iter()
+        .copied()
+        .filter(|kind| kinds.contains(kind))
+        .collect()
 }
 
 fn check_redirect(uri: &str) -> Vec<Issue> {
@@ -522,7 +562,10 @@ fn check_redirect(uri: &str) -> Vec<Issue> {
             "about" => vec![Issue::new(PATH, "must not be about:blank")],
             // These would run or show what is in the URI itself.
             "javascript" | "data" | "vbscript" | "blob" | "file" => {
-                vec![Issue::new(PATH, "has a scheme that browsers must not be sent to")]
+                vec![Issue::new(
+                    PATH,
+                    "has a scheme that browsers must not be sent to",
+                )]
             }
             _ => Vec::new(),
         },

@@ -112,7 +112,9 @@ impl Engine {
         let flush = {
             let mut groups = self.presence.groups();
             let mut group = std::mem::take(&mut groups.gathering);
-            group.budgets.extend(self.budgets.take_changes().into_iter().map(usage_of));
+            group
+                .budgets
+                .extend(self.budgets.take_changes().into_iter().map(usage_of));
             groups.leaving = group;
             groups.leaving.as_flush()
         };
@@ -138,7 +140,11 @@ impl Group {
         PresenceFlush {
             devices: self.quiet.values().cloned().collect(),
             seen: self.seen.iter().map(|(id, at)| (*id, *at)).collect(),
-            schedules: self.schedules.iter().map(|(id, row)| (*id, row.clone())).collect(),
+            schedules: self
+                .schedules
+                .iter()
+                .map(|(id, row)| (*id, row.clone()))
+                .collect(),
             listed: self.listed.iter().map(|(id, at)| (*id, *at)).collect(),
             budgets: self.budgets.clone(),
         }
@@ -154,13 +160,21 @@ impl Group {
 }
 
 fn usage_of(spent: Spent) -> BudgetUsage {
-    BudgetUsage { key: spent.key, window_start: spent.window_start, spent: spent.spent }
+    BudgetUsage {
+        key: spent.key,
+        window_start: spent.window_start,
+        spent: spent.spent,
+    }
 }
 
 /// What was spent, as the budgets take it.
 pub(crate) fn spent_from(usage: Vec<BudgetUsage>) -> Vec<Spent> {
     usage
         .into_iter()
-        .map(|row| Spent { key: row.key, window_start: row.window_start, spent: row.spent })
+        .map(|row| Spent {
+            key: row.key,
+            window_start: row.window_start,
+            spent: row.spent,
+        })
         .collect()
 }

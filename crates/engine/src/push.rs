@@ -32,7 +32,9 @@ impl Engine {
         let Some(vendor) = self.vendors.get(integration) else {
             return Ok(PushReceipt::UnknownIntegration);
         };
-        let Some(intake) = vendor.push() else { return Ok(PushReceipt::UnknownIntegration) };
+        let Some(intake) = vendor.push() else {
+            return Ok(PushReceipt::UnknownIntegration);
+        };
         let count = |outcome| {
             metrics::counter!(
                 "livewatt_pushes_total",
@@ -61,8 +63,12 @@ impl Engine {
                     batch.vendor_account_id.clone(),
                 )
                 .await?;
-            for account in accounts.iter().filter(|a| a.status == AccountStatus::Active) {
-                self.take_push(account.id, &batch.observations, batch.wants_listing).await?;
+            for account in accounts
+                .iter()
+                .filter(|a| a.status == AccountStatus::Active)
+            {
+                self.take_push(account.id, &batch.observations, batch.wants_listing)
+                    .await?;
             }
         }
         Ok(PushReceipt::Taken)
@@ -77,7 +83,10 @@ impl Engine {
     ) -> EngineResult<()> {
         let mut observations = observations.to_vec();
         self.number_arrivals(account, &mut observations);
-        let intake = Intake { observations: &observations, ..Intake::default() };
+        let intake = Intake {
+            observations: &observations,
+            ..Intake::default()
+        };
         if let Some(devices) = self.ingest(account, intake).await? {
             self.note_pushed(account, &devices, wants_listing);
         }

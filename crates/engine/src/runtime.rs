@@ -33,7 +33,10 @@ pub async fn run(engine: Arc<Engine>, stop: CancellationToken) {
         }
     }
     tasks.close();
-    if tokio::time::timeout(Duration::from_secs(10), tasks.wait()).await.is_err() {
+    if tokio::time::timeout(Duration::from_secs(10), tasks.wait())
+        .await
+        .is_err()
+    {
         tracing::warn!(tasks = tasks.len(), "stopping without waiting for the rest");
     }
     flush(&engine).await;
@@ -64,7 +67,13 @@ async fn deliver_loop(engine: Arc<Engine>, stop: CancellationToken, tasks: TaskT
         }
         let beating = engine.clone();
         tasks.spawn(async move { beating.send_heartbeats().await });
-        nap(&engine, engine.next_delivery_at(), &engine.deliveries.wake, &stop).await;
+        nap(
+            &engine,
+            engine.next_delivery_at(),
+            &engine.deliveries.wake,
+            &stop,
+        )
+        .await;
     }
 }
 
@@ -101,8 +110,10 @@ async fn flush(engine: &Engine) {
 /// Sleeps until `until`, a wake-up or the end.
 async fn nap(engine: &Engine, until: Option<Timestamp>, wake: &Notify, stop: &CancellationToken) {
     let wait = until.map_or(LONGEST_NAP, |at| {
-        let left = at.duration_since(engine.now());
-        Duration::try_from(left).unwrap_or_default().clamp(SHORTEST_NAP, LONGEST_NAP)
+        let left = engine.clock.for_real(at.duration_since(engine.now()));
+        Duration::try_from(left)
+            .unwrap_or_default()
+            .clamp(SHORTEST_NAP, LONGEST_NAP)
     });
     tokio::select! {
         () = tokio::time::sleep(wait) => {}
@@ -118,8 +129,9 @@ impl Engine {
     /// If the database fails.
     pub async fn prune(&self) -> crate::EngineResult<u32> {
         let now = self.now();
-        let keep_from =
-            now.saturating_sub(self.options.event_retention).unwrap_or(Timestamp::UNIX_EPOCH);
+        let keep_from = now
+            .saturating_sub(self.options.event_retention)
+            .unwrap_or(Timestamp::UNIX_EPOCH);
         Ok(self.store.prune(keep_from).await?)
     }
 }

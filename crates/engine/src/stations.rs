@@ -95,7 +95,10 @@ impl Engine {
             .store
             .find_accounts_of_vendor(INTEGRATION.to_owned(), station_id.to_owned())
             .await?;
-        for account in accounts.iter().filter(|a| a.status == AccountStatus::Active) {
+        for account in accounts
+            .iter()
+            .filter(|a| a.status == AccountStatus::Active)
+        {
             let credentials = self.open_credentials(account.id).await?;
             if ocpp::password_matches(&credentials, password.reveal()) {
                 return Ok(Some(account.id));
@@ -115,13 +118,17 @@ impl Engine {
     ) {
         let (calls, mut calls_in) = mpsc::channel(16);
         let number = self.entropy.next_u64();
-        self.stations.map().insert(station_id.clone(), Connection { calls, number });
+        self.stations
+            .map()
+            .insert(station_id.clone(), Connection { calls, number });
         metrics::gauge!("livewatt_stations_connected").set(self.stations.count() as f64);
         tracing::info!(station.id = %station_id, account.id = %account, "station connected");
         let mut session = Session::new(&station_id, None, self.entropy.clone());
         let mut waiting: HashMap<String, oneshot::Sender<ocpp::Answer>> = HashMap::new();
         let opened = session.opened(self.now());
-        let mut is_open = self.take_step(account, opened, &outbound, &mut waiting).await;
+        let mut is_open = self
+            .take_step(account, opened, &outbound, &mut waiting)
+            .await;
         self.finish_waiting_link(account).await;
         let mut ticks = tokio::time::interval(TICK);
         while is_open {
@@ -156,7 +163,8 @@ impl Engine {
         tracing::info!(station.id = %station_id, account.id = %account, is_replaced, "station dropped off");
         if !is_replaced {
             let closed = session.closed(self.now());
-            self.take_step(account, closed, &outbound, &mut waiting).await;
+            self.take_step(account, closed, &outbound, &mut waiting)
+                .await;
         }
     }
 
@@ -173,8 +181,16 @@ impl Engine {
         let connection = self.stations.map().get(station_id).cloned();
         let connection = connection.ok_or(StationCallError::NotConnected)?;
         let (answer, answered) = oneshot::channel();
-        let call = StationCall { action: action.to_owned(), payload, answer };
-        connection.calls.send(call).await.map_err(|_| StationCallError::NotConnected)?;
+        let call = StationCall {
+            action: action.to_owned(),
+            payload,
+            answer,
+        };
+        connection
+            .calls
+            .send(call)
+            .await
+            .map_err(|_| StationCallError::NotConnected)?;
         answered.await.map_err(|_| StationCallError::DroppedOff)
     }
 
@@ -218,10 +234,16 @@ impl Engine {
     /// The due "fetch" of an account whose devices come to us: is its station here?
     pub(crate) async fn check_station(&self, account: &Account) -> EngineResult<Verdict> {
         if !self.stations.is_connected(&account.vendor_account_id) {
-            let intake = Intake { is_unreachable: true, ..Intake::default() };
+            let intake = Intake {
+                is_unreachable: true,
+                ..Intake::default()
+            };
             self.ingest(account.id, intake).await?;
         }
-        let until = self.now().saturating_add(CHECK_INTERVAL).unwrap_or(self.now());
+        let until = self
+            .now()
+            .saturating_add(CHECK_INTERVAL)
+            .unwrap_or(self.now());
         Ok(Verdict::Watched { until })
     }
 
@@ -249,5 +271,9 @@ impl Engine {
 }
 
 fn non_empty(frame: String) -> Vec<String> {
-    if frame.is_empty() { Vec::new() } else { vec![frame] }
+    if frame.is_empty() {
+        Vec::new()
+    } else {
+        vec![frame]
+    }
 }

@@ -28,7 +28,11 @@ impl Engine {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn list_users(&self, client: ClientId, page: PageRequest) -> EngineResult<Page<User>> {
+    pub async fn list_users(
+        &self,
+        client: ClientId,
+        page: PageRequest,
+    ) -> EngineResult<Page<User>> {
         Ok(self.store.list_users(client, page).await?)
     }
 
@@ -50,7 +54,10 @@ impl Engine {
         for account in self.accounts_of(client, user).await? {
             let is_valid = account.status == AccountStatus::Active;
             for row in account.linked {
-                match linked.iter_mut().find(|l| l.vendor == row.vendor && l.kind == row.kind) {
+                match linked
+                    .iter_mut()
+                    .find(|l| l.vendor == row.vendor && l.kind == row.kind)
+                {
                     // Two accounts of one vendor are one row; it is valid if all of them are.
                     Some(same) => same.is_valid &= is_valid,
                     None => linked.push(LinkedVendorStatus {
@@ -118,7 +125,11 @@ impl Engine {
         self.require_user(client, user).await?;
         for account in self.accounts_of(client, user).await? {
             let is_hit = |v: &VendorName, k: DeviceKind| v == vendor && kind.is_none_or(|w| w == k);
-            if account.linked.iter().any(|row| is_hit(&row.vendor, row.kind)) {
+            if account
+                .linked
+                .iter()
+                .any(|row| is_hit(&row.vendor, row.kind))
+            {
                 self.disconnect(account, is_hit).await?;
             }
         }
@@ -138,8 +149,10 @@ impl Engine {
                 if account.status != AccountStatus::Deauthorized {
                     unit.events.push(self.event_maker(now).deleted(&device));
                 }
-                unit.devices
-                    .push(DeviceChange::Delete { id: device.id, from_version: device.version });
+                unit.devices.push(DeviceChange::Delete {
+                    id: device.id,
+                    from_version: device.version,
+                });
             }
         }
         account.linked.retain(|row| !is_hit(&row.vendor, row.kind));

@@ -29,7 +29,9 @@ pub struct Vault {
 
 impl std::fmt::Debug for Vault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Vault").field("keys", &self.keys.len()).finish()
+        f.debug_struct("Vault")
+            .field("keys", &self.keys.len())
+            .finish()
     }
 }
 
@@ -58,13 +60,21 @@ impl Vault {
     pub fn from_text(text: &str) -> Result<Self, VaultError> {
         let mut keys = Vec::new();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            let bytes = Zeroizing::new(BASE64_STANDARD.decode(line).map_err(|_| VaultError::BadKey)?);
+            let bytes = Zeroizing::new(
+                BASE64_STANDARD
+                    .decode(line)
+                    .map_err(|_| VaultError::BadKey)?,
+            );
             let cipher =
                 XChaCha20Poly1305::new_from_slice(&bytes).map_err(|_| VaultError::BadKey)?;
             let digest = Sha256::digest(bytes.as_slice());
             keys.push(([digest[0], digest[1], digest[2], digest[3]], cipher));
         }
-        if keys.is_empty() { Err(VaultError::NoKey) } else { Ok(Self { keys }) }
+        if keys.is_empty() {
+            Err(VaultError::NoKey)
+        } else {
+            Ok(Self { keys })
+        }
     }
 
     /// A new key, as text.
@@ -79,7 +89,10 @@ impl Vault {
         let mut nonce = [0; NONCE_BYTES];
         entropy.fill(&mut nonce);
         let (key_id, cipher) = &self.keys[0];
-        let payload = Payload { msg: secret.as_bytes(), aad: belongs_to.as_bytes() };
+        let payload = Payload {
+            msg: secret.as_bytes(),
+            aad: belongs_to.as_bytes(),
+        };
         let sealed = cipher
             .encrypt(&XNonce::from(nonce), payload)
             .expect("a secret of a few kilobytes is within the cipher's limits");
@@ -104,12 +117,19 @@ impl Vault {
             .iter()
             .find(|(key_id, _)| key_id == &sealed[1..5])
             .ok_or(VaultError::UnknownKey)?;
-        let nonce: [u8; NONCE_BYTES] =
-            sealed[5..HEADER_BYTES].try_into().map_err(|_| VaultError::Damaged)?;
-        let payload = Payload { msg: &sealed[HEADER_BYTES..], aad: belongs_to.as_bytes() };
-        let plain =
-            cipher.decrypt(&XNonce::from(nonce), payload).map_err(|_| VaultError::Damaged)?;
-        String::from_utf8(plain).map(Secret::new).map_err(|_| VaultError::Damaged)
+        let nonce: [u8; NONCE_BYTES] = sealed[5..HEADER_BYTES]
+            .try_into()
+            .map_err(|_| VaultError::Damaged)?;
+        let payload = Payload {
+            msg: &sealed[HEADER_BYTES..],
+            aad: belongs_to.as_bytes(),
+        };
+        let plain = cipher
+            .decrypt(&XNonce::from(nonce), payload)
+            .map_err(|_| VaultError::Damaged)?;
+        String::from_utf8(plain)
+            .map(Secret::new)
+            .map_err(|_| VaultError::Damaged)
     }
 
     /// [`Self::seal`] as text, for columns of text.
@@ -122,7 +142,9 @@ impl Vault {
     /// # Errors
     /// As [`Self::open`].
     pub fn open_text(&self, sealed: &str, belongs_to: &str) -> Result<Secret, VaultError> {
-        let bytes = BASE64_STANDARD.decode(sealed).map_err(|_| VaultError::Damaged)?;
+        let bytes = BASE64_STANDARD
+            .decode(sealed)
+            .map_err(|_| VaultError::Damaged)?;
         self.open(&bytes, belongs_to)
     }
 
@@ -131,9 +153,14 @@ impl Vault {
     pub(crate) async fn check(&self, store: &dyn Store, entropy: &dyn Entropy) -> EngineResult<()> {
         let fresh = self.seal_text(CHECK_NAME, CHECK_NAME, entropy);
         let stored = store.remember(CHECK_NAME.to_owned(), fresh).await?;
-        self.open_text(&stored, CHECK_NAME).map(drop).map_err(|error| {
-            EngineError::internal("the database's secrets cannot be opened with this key", error)
-        })
+        self.open_text(&stored, CHECK_NAME)
+            .map(drop)
+            .map_err(|error| {
+                EngineError::internal(
+                    "the database's secrets cannot be opened with this key",
+                    error,
+                )
+            })
     }
 }
 
@@ -150,17 +177,29 @@ mod tests {
         let old = Vault::from_text(&first).unwrap();
         let sealed = old.seal("hush", "row 1", &entropy);
         assert_eq!(old.open(&sealed, "row 1").unwrap().reveal(), "hush");
-        assert!(matches!(old.open(&sealed, "row 2"), Err(VaultError::Damaged)));
+        assert!(matches!(
+            old.open(&sealed, "row 2"),
+            Err(VaultError::Damaged)
+        ));
         let rotated = Vault::from_text(&format!("{}\n{}\n", *second, *first)).unwrap();
         assert_eq!(rotated.open(&sealed, "row 1").unwrap().reveal(), "hush");
         let other = Vault::from_text(&second).unwrap();
-        assert!(matches!(other.open(&sealed, "row 1"), Err(VaultError::UnknownKey)));
-        assert!(matches!(old.open(b"short", "row 1"), Err(VaultError::Damaged)));
+        assert!(matches!(
+            other.open(&sealed, "row 1"),
+            Err(VaultError::UnknownKey)
+        ));
+        assert!(matches!(
+            old.open(b"short", "row 1"),
+            Err(VaultError::Damaged)
+        ));
     }
 
     #[test]
     fn what_is_no_key_is_refused() {
         assert!(matches!(Vault::from_text(""), Err(VaultError::NoKey)));
-        assert!(matches!(Vault::from_text("dG9vIHNob3J0"), Err(VaultError::BadKey)));
+        assert!(matches!(
+            Vault::from_text("dG9vIHNob3J0"),
+            Err(VaultError::BadKey)
+        ));
     }
 }

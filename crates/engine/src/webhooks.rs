@@ -67,7 +67,10 @@ impl Engine {
         input: WebhookInput,
     ) -> EngineResult<Webhook> {
         let mut issues = self.check_webhook(&input);
-        for (name, is_missing) in [("url", input.url.is_none()), ("secret", input.secret.is_none())] {
+        for (name, is_missing) in [
+            ("url", input.url.is_none()),
+            ("secret", input.secret.is_none()),
+        ] {
             if is_missing {
                 issues.push(Issue::new(name, "is required"));
             }
@@ -119,7 +122,10 @@ impl Engine {
     pub async fn get_webhook(&self, client: ClientId, id: &str) -> EngineResult<Webhook> {
         let not_found = || EngineError::WebhookNotFound(id.to_owned());
         let parsed: WebhookId = id.parse().map_err(|_| not_found())?;
-        self.store.find_webhook(client, parsed).await?.ok_or_else(not_found)
+        self.store
+            .find_webhook(client, parsed)
+            .await?
+            .ok_or_else(not_found)
     }
 
     /// Changes a webhook and switches it on again; it goes on from where it stopped.
@@ -182,8 +188,10 @@ impl Engine {
 
     fn apply(&self, webhook: &mut Webhook, input: WebhookInput) {
         let belongs_to = webhook.id.to_string();
-        let seal =
-            |text: &str| self.vault.seal_text(text, &belongs_to, self.entropy.as_ref());
+        let seal = |text: &str| {
+            self.vault
+                .seal_text(text, &belongs_to, self.entropy.as_ref())
+        };
         if let Some(url) = input.url {
             webhook.url = url;
         }
@@ -220,14 +228,20 @@ impl Engine {
             let known = subscribable_names();
             for (index, name) in events.iter().enumerate() {
                 if !known.contains(name) {
-                    issues.push(Issue::new(format!("events.{index}"), "is not the name of an event"));
+                    issues.push(Issue::new(
+                        format!("events.{index}"),
+                        "is not the name of an event",
+                    ));
                 }
             }
         }
         if let Some(Some(version)) = &input.api_version
             && version != API_VERSION
         {
-            issues.push(Issue::new("apiVersion", format!("must be {API_VERSION} or null")));
+            issues.push(Issue::new(
+                "apiVersion",
+                format!("must be {API_VERSION} or null"),
+            ));
         }
         if let Some(Some(header)) = &input.authentication {
             issues.extend(check_header(header));
@@ -240,7 +254,10 @@ impl Engine {
             return Err("must have 8 to 200 characters".to_owned());
         }
         let url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
-        self.options.egress.check_url(&url).map_err(|error| error.to_string())
+        self.options
+            .egress
+            .check_url(&url)
+            .map_err(|error| error.to_string())
     }
 }
 
@@ -255,7 +272,10 @@ fn check_header(header: &AuthenticationInput) -> Vec<Issue> {
             "must be 1 to 128 lower-case letters, digits, hyphens or underscores",
         ));
     } else if RESERVED_HEADERS.contains(&header.header_name.as_str()) {
-        issues.push(Issue::new("authentication.headerName", "is a header that deliveries set"));
+        issues.push(Issue::new(
+            "authentication.headerName",
+            "is a header that deliveries set",
+        ));
     }
     let value = header.header_value.as_bytes();
     if !(1..=256).contains(&value.len()) || !value.iter().all(|b| (0x20..0x7f).contains(b)) {
@@ -282,7 +302,10 @@ const RESERVED_HEADERS: [&str; 10] = [
 ];
 
 fn already_exists() -> EngineError {
-    EngineError::InvalidWebhook(vec![Issue::new("url", "a webhook with this URL exists already")])
+    EngineError::InvalidWebhook(vec![Issue::new(
+        "url",
+        "a webhook with this URL exists already",
+    )])
 }
 
 fn test_result(sent: Sent) -> WebhookTest {

@@ -1,2 +1,271 @@
-//! Livewatt.
-fn main() {}
+//! `livewatt`: one live API over every energy device.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use livewatt::{
+    admin::{Administration, ClientRow, NewClient},
+    config::{DEFAULTS, Settings},
+    demo::{self, DemoArgs},
+    sandbox::{self, SandboxArgs},
+    serve::{ServeOptions, Server, bind},
+    telemetry,
+    terminal::say,
+};
+use livewatt_domain::id::ClientId;
+
+/// One live API over every energy device: vehicles, chargers, HVACs, inverters, batteries, meters.
+///
+/// Start with `livewatt demo`: it needs nothing and shows everything.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// Settings file (TOML); `livewatt config` shows what can be in it.
+    #[arg(long, global = true, env = "LIVEWATT_CONFIG")]
+    config: Option<PathBuf>,
+    /// Directory of the database [default: livewatt-data]
+    #[arg(long, global = true)]
+    data: Option<PathBuf>,
+    /// What to log: error, warn, info, debug, trace, or targets [default: info]
+    #[arg(long, global = true)]
+    log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve(ServeArgs),
+    /// Run a server, a sandbox, a linked user and a webhook receiver, and show them at work.
+    Demo(DemoArgs),
+    /// Run the sandbox alone: three vendor clouds whose devices move, for your own tests.
+    Sandbox(SandboxArgs),
+    /// Manage clients (the customers of this installation), also while the server runs.
+    #[command(subcommand)]
+    Client(ClientCommand),
+    /// Print the OpenAPI document of the API.
+    Openapi,
+    /// Print the commented default settings.
+    Config,
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// Address to listen on [default: 127.0.0.1:8080]
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// Address under which this server is reached [default: the address listened on]
+    #[arg(long)]
+    public_url: Option<String>,
+    /// Address of a running `livewatt sandbox` whose clouds may be linked.
+    #[arg(long)]
+    sandbox_url: Option<String>,
+    /// DANGEROUS: deliver webhooks to private and loopback addresses too.
+    #[arg(long)]
+    dangerous_allow_private_receivers: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum ClientCommand {
+    /// Make a client; prints its ID and secret once.
+    Create {
+        /// A name for people.
+        name: String,
+        /// Largest number of vendor accounts it may link.
+        #[arg(long)]
+        connection_limit: Option<u32>,
+    },
+    /// List clients.
+    List,
+    /// Give a client a new secret; the old one and all its tokens die at once.
+    RotateSecret {
+        /// The client's ID.
+        id: ClientId,
+    },
+    /// Delete a client with all its users, devices and webhooks.
+    Delete {
+        /// The client's ID.
+        id: ClientId,
+        /// Really do it.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One cause a line: the first says what, the last says why.
+            use std::io::Write as _;
+            let mut err = std::io::stderr().lock();
+            let _ = writeln!(err, "livewatt: {error}");
+            for cause in error.chain().skip(1) {
+                let _ = writeln!(err, "  because: {cause}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    let settings = load(&cli)?;
+    match cli.command {
+        Command::Serve(_) => serve(&settings).await,
+        Command::Demo(args) => {
+            telemetry::start_logs(&settings.log)?;
+            demo::run(&args, settings).await
+        }
+        Command::Sandbox(args) => {
+            telemetry::start_logs(&settings.log)?;
+            let sandbox = sandbox::start(&args).await?;
+            say(&format!("sandbox listens on {}", sandbox.base_url()));
+            interrupted().await?;
+            sandbox.shutdown().await;
+            Ok(())
+        }
+        Command::Client(command) => client(&settings, command).await,
+        Command::Openapi => {
+            say(&livewatt_api::openapi()
+                .to_pretty_json()
+                .context("the document cannot be printed")?);
+            Ok(())
+        }
+        Command::Config => {
+            say(DEFAULTS.trim_end());
+            Ok(())
+        }
+    }
+}
+
+fn load(cli: &Cli) -> anyhow::Result<Settings> {
+    let mut flags: Vec<(&str, String)> = Vec::new();
+    let mut set = |key: &'static str, value: Option<String>| {
+        if let Some(value) = value {
+            flags.push((key, value));
+        }
+    };
+    set(
+        "store.directory",
+        cli.common
+            .data
+            .as_ref()
+            .map(|path| path.display().to_string()),
+    );
+    set("log.level", cli.common.log.clone());
+    if let Command::Demo(_) = &cli.command
+        && cli.common.log.is_none()
+    {
+        // The terminal belongs to what the demo shows.
+        set("log.level", Some("warn".to_owned()));
+    }
+    if let Command::Serve(args) = &cli.command {
+        set(
+            "server.listen",
+            args.listen.map(|address| address.to_string()),
+        );
+        set("server.public_url", args.public_url.clone());
+        set("sandbox.url", args.sandbox_url.clone());
+        if args.dangerous_allow_private_receivers {
+            set(
+                "webhooks.dangerous_allow_private_receivers",
+                Some("true".to_owned()),
+            );
+        }
+    }
+    Settings::load(cli.common.config.as_ref(), &flags)
+}
+
+async fn serve(settings: &Settings) -> anyhow::Result<()> {
+    telemetry::start_logs(&settings.log)?;
+    let listener = bind(settings.server.listen).await?;
+    let mut server = Server::start(settings, listener, ServeOptions::default()).await?;
+    if let Some((id, secret)) = server.first_client.take() {
+        say("This is the first start. Keep these; the secret is not shown again:");
+        say(&format!("  client ID      {id}"));
+        say(&format!("  client secret  {}", secret.reveal()));
+    }
+    say(&format!("livewatt listens on http://{}", server.address));
+    tracing::info!(address = %server.address, public_url = %server.public_url, "ready");
+    interrupted().await?;
+    tracing::info!("stopping");
+    server.shut_down().await
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn interrupted() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminated = signal(SignalKind::terminate()).context("no signal handler")?;
+    tokio::select! {
+        stopped = tokio::signal::ctrl_c() => stopped.context("no signal handler"),
+        _ = terminated.recv() => Ok(()),
+    }
+}
+
+async fn client(settings: &Settings, command: ClientCommand) -> anyhow::Result<()> {
+    telemetry::start_logs(&livewatt::config::LogSettings {
+        level: "warn".to_owned(),
+        format: settings.log.format,
+    })?;
+    let administration = Administration::open(settings).await?;
+    match command {
+        ClientCommand::Create {
+            name,
+            connection_limit,
+        } => {
+            let made = administration
+                .create(&NewClient {
+                    name,
+                    connection_limit,
+                })
+                .await?;
+            say(&format!("client ID      {}", made.id));
+            say(&format!(
+                "client secret  {}",
+                made.secret.unwrap_or_default()
+            ));
+            say("The secret is not shown again.");
+        }
+        ClientCommand::List => {
+            for row in administration.list().await? {
+                say(&line(&row));
+            }
+        }
+        ClientCommand::RotateSecret { id } => {
+            say(&format!(
+                "client secret  {}",
+                administration.rotate_secret(id).await?
+            ));
+            say("The old secret and all tokens are dead; this one is not shown again.");
+        }
+        ClientCommand::Delete { id, yes } => {
+            anyhow::ensure!(
+                yes,
+                "this deletes all users and devices of {id}; add --yes to do it"
+            );
+            administration.delete(id).await?;
+            say(&format!("client {id} is deleted"));
+        }
+    }
+    Ok(())
+}
+
+fn line(row: &ClientRow) -> String {
+    let limit = row
+        .connection_limit
+        .map_or("no limit".to_owned(), |n| format!("limit {n}"));
+    format!(
+        "{}  {}  {:<10}  {}",
+        row.id, row.created_at, limit, row.name
+    )
+}

@@ -102,7 +102,11 @@ impl Budgets {
         now: Timestamp,
     ) -> Result<(), OverBudget> {
         let mut inner = self.lock();
-        let Inner { specs, rings, changed } = &mut *inner;
+        let Inner {
+            specs,
+            rings,
+            changed,
+        } = &mut *inner;
         let concerned = concerned(specs, integration, account);
         let mut until: Option<Timestamp> = None;
         for (key, spec) in &concerned {
@@ -119,7 +123,9 @@ impl Budgets {
         }
         if let Some(until) = until {
             // Where the clock was set back, room is there when it has caught up.
-            return Err(OverBudget { until: until.max(now) });
+            return Err(OverBudget {
+                until: until.max(now),
+            });
         }
         for (key, _) in &concerned {
             if let Some(ring) = rings.get_mut(key) {
@@ -140,7 +146,11 @@ impl Budgets {
         ended_at: Timestamp,
     ) {
         let mut inner = self.lock();
-        let Inner { specs, rings, changed } = &mut *inner;
+        let Inner {
+            specs,
+            rings,
+            changed,
+        } = &mut *inner;
         for (key, _) in concerned(specs, integration, account) {
             if let Some(ring) = rings.get_mut(&key) {
                 ring.postpone(started_at, ended_at);
@@ -195,22 +205,22 @@ impl Budgets {
     pub fn restore(&self, rows: impl IntoIterator<Item = Spent>) {
         let mut inner = self.lock();
         let Inner { specs, rings, .. } = &mut *inner;
-        let mut restored: HashMap<RingKey, Vec<(Timestamp, u32)>> = HashMap::new();
         for row in rows {
-            let Some((key, slot_millis)) = parse_key(specs, &row.key) else { continue };
+            let Some((key, slot_millis)) = parse_key(specs, &row.key) else {
+                continue;
+            };
+            let Some(spec) = spec_of(specs, &key) else {
+                continue;
+            };
             // A row of another slot length counts when its last call may have been made.
             let last = SignedDuration::from_millis(slot_millis - 1);
-            let at = row.window_start.saturating_add(last).unwrap_or(row.window_start);
+            let at = row
+                .window_start
+                .saturating_add(last)
+                .unwrap_or(row.window_start);
             let spent = u32::try_from(row.spent).unwrap_or(u32::MAX);
-            restored.entry(key).or_default().push((at, spent));
-        }
-        for (key, mut counts) in restored {
-            let Some(spec) = spec_of(specs, &key) else { continue };
-            counts.sort_unstable_by_key(|(at, _)| *at);
             let ring = rings.entry(key).or_insert_with(|| Ring::new(spec.window));
-            for (at, spent) in counts {
-                ring.recall(at, spent);
-            }
+            ring.recall(at, spent);
         }
     }
 
@@ -231,8 +241,14 @@ fn concerned<'a>(
     integration: &str,
     account: Option<AccountId>,
 ) -> Vec<(RingKey, &'a BudgetSpec)> {
-    let Some((integration, specs)) = specs.get_key_value(integration) else { return Vec::new() };
-    let key = |budget, account| RingKey { integration, budget, account };
+    let Some((integration, specs)) = specs.get_key_value(integration) else {
+        return Vec::new();
+    };
+    let key = |budget, account| RingKey {
+        integration,
+        budget,
+        account,
+    };
     specs
         .iter()
         .filter_map(|spec| match (spec.scope, account) {
@@ -247,7 +263,10 @@ fn spec_of<'a>(
     specs: &'a HashMap<&'static str, Vec<BudgetSpec>>,
     key: &RingKey,
 ) -> Option<&'a BudgetSpec> {
-    specs.get(key.integration)?.iter().find(|spec| spec.id == key.budget)
+    specs
+        .get(key.integration)?
+        .iter()
+        .find(|spec| spec.id == key.budget)
 }
 
 /// Slots of a ring: sixty make a window, and one more is the one being filled.
@@ -277,7 +296,13 @@ struct Ring {
 impl Ring {
     fn new(window: SignedDuration) -> Self {
         let counts = vec![0; SLOTS as usize].into_boxed_slice();
-        Self { slot_millis: slot_millis(window), newest: None, counts, changed: 0, is_queued: false }
+        Self {
+            slot_millis: slot_millis(window),
+            newest: None,
+            counts,
+            changed: 0,
+            is_queued: false,
+        }
     }
 
     fn slot_of(&self, at: Timestamp) -> i64 {
@@ -312,7 +337,9 @@ impl Ring {
     }
 
     fn total(&self) -> u32 {
-        self.counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
+        self.counts
+            .iter()
+            .fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     /// Whether `permitted` calls are spent, and until when.
@@ -331,7 +358,9 @@ impl Ring {
                 break;
             }
         }
-        let millis = free_at.saturating_add(i64::from(SLOTS)).saturating_mul(self.slot_millis);
+        let millis = free_at
+            .saturating_add(i64::from(SLOTS))
+            .saturating_mul(self.slot_millis);
         Some(Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX))
     }
 
@@ -347,7 +376,11 @@ impl Ring {
         self.move_to(to.max(self.start_of_newest()));
         let Some(newest) = self.newest else { return };
         let is_held = from < newest && newest - from < i64::from(SLOTS);
-        let old = if is_held { self.counts[Self::index(from)] } else { 0 };
+        let old = if is_held {
+            self.counts[Self::index(from)]
+        } else {
+            0
+        };
         if old > 0 {
             self.change(from, old - 1);
             self.add_now();
@@ -359,17 +392,22 @@ impl Ring {
 
     fn start_of_newest(&self) -> Timestamp {
         self.newest
-            .and_then(|slot| Timestamp::from_millisecond(slot.saturating_mul(self.slot_millis)).ok())
+            .and_then(|slot| {
+                Timestamp::from_millisecond(slot.saturating_mul(self.slot_millis)).ok()
+            })
             .unwrap_or(Timestamp::MIN)
     }
 
-    /// Counts calls of an earlier run; moments come in ascending order.
+    /// Counts calls of an earlier run, in whatever order they come.
     fn recall(&mut self, at: Timestamp, spent: u32) {
         let slot = self.slot_of(at);
         if self.newest.is_none_or(|newest| slot > newest) {
             self.move_to(at);
         }
-        if self.newest.is_some_and(|newest| newest - slot < i64::from(SLOTS)) {
+        if self
+            .newest
+            .is_some_and(|newest| newest - slot < i64::from(SLOTS))
+        {
             let count = &mut self.counts[Self::index(slot)];
             *count = count.saturating_add(spent);
         }
@@ -407,17 +445,20 @@ impl Ring {
 }
 
 fn format_key(key: RingKey, slot_millis: i64, index: usize) -> String {
-    let RingKey { integration, budget, account } = key;
+    let RingKey {
+        integration,
+        budget,
+        account,
+    } = key;
     let account = account.map_or_else(|| "app".to_owned(), |account| account.to_string());
     format!("{integration}/{budget}/{account}/{slot_millis}/{index}")
 }
 
-fn parse_key(
-    specs: &HashMap<&'static str, Vec<BudgetSpec>>,
-    text: &str,
-) -> Option<(RingKey, i64)> {
+fn parse_key(specs: &HashMap<&'static str, Vec<BudgetSpec>>, text: &str) -> Option<(RingKey, i64)> {
     let parts = text.split('/').collect::<Vec<_>>();
-    let [integration, budget, account, slot_millis, _] = parts[..] else { return None };
+    let [integration, budget, account, slot_millis, _] = parts[..] else {
+        return None;
+    };
     let (integration, specs) = specs.get_key_value(integration)?;
     let spec = specs.iter().find(|spec| spec.id == budget)?;
     let account = match spec.scope {
@@ -425,7 +466,14 @@ fn parse_key(
         BudgetScope::Account => Some(account.parse().ok()?),
     };
     let slot_millis = slot_millis.parse().ok().filter(|millis| *millis > 0)?;
-    Some((RingKey { integration, budget: spec.id, account }, slot_millis))
+    Some((
+        RingKey {
+            integration,
+            budget: spec.id,
+            account,
+        },
+        slot_millis,
+    ))
 }
 
 #[cfg(test)]

@@ -166,7 +166,9 @@ pub const fn names(kind: DeviceKind) -> &'static [&'static str] {
 
 /// Whether the contract knows a vendor of this name, of whatever kind. Case matters.
 pub fn is_known(name: &str) -> bool {
-    DeviceKind::ALL.into_iter().any(|kind| names(kind).contains(&name))
+    DeviceKind::ALL
+        .into_iter()
+        .any(|kind| names(kind).contains(&name))
 }
 
 #[cfg(test)]

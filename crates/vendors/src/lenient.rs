@@ -17,9 +17,10 @@ use serde_json::value::RawValue;
 use crate::{harvest::AccountOutcome, http::Response};
 
 /// What a vendor said in one place of its JSON.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) enum Told<T> {
     /// Nothing.
+    #[default]
     Absent,
     /// `null`.
     Null,
@@ -27,12 +28,6 @@ pub(crate) enum Told<T> {
     Value(T),
     /// Something of another type, named here.
     Odd(&'static str),
-}
-
-impl<T> Default for Told<T> {
-    fn default() -> Self {
-        Self::Absent
-    }
 }
 
 impl<T> Told<T> {
@@ -118,7 +113,11 @@ impl<'de, T: Wire> Deserialize<'de> for Told<T> {
         if first == b'n' {
             return Ok(Self::Null);
         }
-        let value = if T::may_begin_with(first) { serde_json::from_str(raw).ok() } else { None };
+        let value = if T::may_begin_with(first) {
+            serde_json::from_str(raw).ok()
+        } else {
+            None
+        };
         Ok(value.map_or(Self::Odd(kind_of(first)), Self::Value))
     }
 }
@@ -240,7 +239,9 @@ impl Wire for Moment {}
 impl<'de> Deserialize<'de> for Moment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse().map(Self).map_err(|_| D::Error::custom("no moment"))
+        text.parse()
+            .map(Self)
+            .map_err(|_| D::Error::custom("no moment"))
     }
 }
 
@@ -271,7 +272,11 @@ impl Drift {
     /// Notes that `field` said `word`. Words that do not look like words are not repeated.
     pub(crate) fn note(&mut self, field: &str, word: &str) {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-:.() ".contains(&byte);
-        let word = if word.len() <= 40 && word.bytes().all(is_plain) { word } else { "(text)" };
+        let word = if word.len() <= 40 && word.bytes().all(is_plain) {
+            word
+        } else {
+            "(text)"
+        };
         if self.0.len() < Self::MOST {
             self.0.push(format!("{field}={word}"));
         }
@@ -333,7 +338,11 @@ impl Teller<'_> {
 
     /// Tells a number in the contract's unit.
     pub(crate) fn number(&mut self, key: Key<f64>, name: &str, told: Told<Number>) {
-        self.tell(key, name, told.and_then("(number)", |Number(number)| Some(number)));
+        self.tell(
+            key,
+            name,
+            told.and_then("(number)", |Number(number)| Some(number)),
+        );
     }
 
     /// Tells a word by its meaning; a word without one is unknown and leaves a trace.
@@ -447,8 +456,14 @@ mod tests {
 
     #[test]
     fn a_list_is_no_object() {
-        assert!(matches!(thing(r#"{"inner": [true]}"#).inner, Told::Odd("(list)")));
-        assert!(matches!(serde_json::from_str::<Told<Thing>>("[1]").unwrap(), Told::Odd("(list)")));
+        assert!(matches!(
+            thing(r#"{"inner": [true]}"#).inner,
+            Told::Odd("(list)")
+        ));
+        assert!(matches!(
+            serde_json::from_str::<Told<Thing>>("[1]").unwrap(),
+            Told::Odd("(list)")
+        ));
         let list = thing(r#"{"list": [{"flag": true}, 7]}"#).list;
         assert_eq!(list.as_value().map(Vec::len), Some(2));
     }

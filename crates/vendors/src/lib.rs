@@ -31,7 +31,9 @@ pub mod volta;
 pub use budget::{BudgetScope, BudgetSpec, Budgets, OverBudget, Spent};
 pub use harvest::{AccountOutcome, DeviceTrouble, Harvest, Inventory};
 pub use http::{CallError, Caller, HttpOptions, HttpPool, HttpSetupError, Priority, Response};
-pub use link::{Credentials, FormField, FormFieldKind, LinkInput, LinkOutcome, LinkProblem, LinkedAccount};
+pub use link::{
+    Credentials, FormField, FormFieldKind, LinkInput, LinkOutcome, LinkProblem, LinkedAccount,
+};
 pub use manifest::{Brand, Manifest, ReadShape};
 pub use push::{PushBatch, PushError, PushIntake};
 pub use registry::Registry;

@@ -32,20 +32,26 @@ impl Registry {
 
     /// All brands, each with the integration that serves it.
     pub fn brands(&self) -> impl Iterator<Item = (&SharedVendor, &Brand)> {
-        self.0
-            .iter()
-            .flat_map(|vendor| vendor.manifest().brands.iter().map(move |brand| (vendor, brand)))
+        self.0.iter().flat_map(|vendor| {
+            vendor
+                .manifest()
+                .brands
+                .iter()
+                .map(move |brand| (vendor, brand))
+        })
     }
 
     /// The integrations that serve the brand with this vendor name. There may be several: a brand's
     /// own cloud, a local protocol, a sandbox.
     pub fn of_brand(&self, vendor: &str) -> impl Iterator<Item = (&SharedVendor, &Brand)> {
-        self.brands().filter(move |(_, brand)| brand.vendor == vendor)
+        self.brands()
+            .filter(move |(_, brand)| brand.vendor == vendor)
     }
 
     /// The brands under which devices of a kind appear.
     pub fn of_kind(&self, kind: DeviceKind) -> impl Iterator<Item = (&SharedVendor, &Brand)> {
-        self.brands().filter(move |(_, brand)| brand.kinds.contains(&kind))
+        self.brands()
+            .filter(move |(_, brand)| brand.kinds.contains(&kind))
     }
 
     /// Makes the quotas of all integrations known.
@@ -54,5 +60,39 @@ impl Registry {
             let manifest = vendor.manifest();
             budgets.register(manifest.id, &manifest.budgets);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        helios::{Helios, HeliosOptions},
+        rivoli::{Rivoli, RivoliOptions},
+    };
+
+    #[test]
+    fn brands_lead_to_their_integrations() {
+        let base_url: url::Url = "http://cloud.example".parse().unwrap();
+        let registry = Registry::new(vec![
+            Arc::new(Rivoli::new(RivoliOptions {
+                base_url: base_url.clone(),
+            })),
+            Arc::new(Helios::new(HeliosOptions { base_url })),
+        ]);
+        assert_eq!(registry.brands().count(), 4);
+        let served = |name| {
+            registry
+                .of_brand(name)
+                .map(|(v, _)| v.manifest().id)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(served("RENAULT"), ["rivoli"]);
+        assert_eq!(served("NIBE"), ["helios"]);
+        assert_eq!(served("TESLA"), Vec::<&str>::new());
+        let hvacs = registry
+            .of_kind(DeviceKind::Hvac)
+            .map(|(_, brand)| brand.vendor);
+        assert_eq!(hvacs.collect::<Vec<_>>(), ["NIBE"]);
     }
 }

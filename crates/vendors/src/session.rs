@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    link::{FormField, FormFieldKind, LinkOutcome, LinkProblem},
     harvest::AccountOutcome,
+    link::{FormField, FormFieldKind, LinkOutcome, LinkProblem},
     secret::Secret,
 };
 

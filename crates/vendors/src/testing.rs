@@ -37,12 +37,18 @@ pub(crate) fn told(seen: &Observation) -> BTreeMap<&'static str, Value> {
         Reading::Known(value) => value.get("isCapable").unwrap_or(value).clone(),
         Reading::Unknown | Reading::Unsupported => Value::Null,
     };
-    seen.facts.iter().map(|fact| (fact.field.path(), value(&fact.reading))).collect()
+    seen.facts
+        .iter()
+        .map(|fact| (fact.field.path(), value(&fact.reading)))
+        .collect()
 }
 
 /// The vendor's times of what an observation tells, by path.
 pub(crate) fn times(seen: &Observation) -> BTreeMap<&'static str, Option<Timestamp>> {
-    seen.facts.iter().map(|fact| (fact.field.path(), fact.observed_at)).collect()
+    seen.facts
+        .iter()
+        .map(|fact| (fact.field.path(), fact.observed_at))
+        .collect()
 }
 
 /// The observation of a device.
@@ -58,10 +64,18 @@ pub(crate) fn ids(devices: &[VendorDevice]) -> Vec<&str> {
 /// Asserts that a map holds exactly these.
 #[track_caller]
 pub(crate) fn assert_told(seen: &Observation, expected: Value) {
-    let told = Value::Object(told(seen).into_iter().map(|(k, v)| (k.to_owned(), v)).collect());
+    let told = Value::Object(
+        told(seen)
+            .into_iter()
+            .map(|(k, v)| (k.to_owned(), v))
+            .collect(),
+    );
     let sorted = |value: &Value| {
         let object = value.as_object().unwrap();
-        object.iter().map(|(k, v)| (k.clone(), v.clone())).collect::<BTreeMap<_, _>>()
+        object
+            .iter()
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect::<BTreeMap<_, _>>()
     };
     assert_eq!(sorted(&told), sorted(&expected));
 }

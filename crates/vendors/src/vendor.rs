@@ -75,7 +75,8 @@ pub trait Vendor: Send + Sync + std::fmt::Debug + 'static {
     ///
     /// # Errors
     /// If the step failed for good; what the user can mend comes back as a form with a problem.
-    async fn link(&self, cx: LinkContext<'_>, input: LinkInput) -> Result<LinkOutcome, LinkProblem>;
+    async fn link(&self, cx: LinkContext<'_>, input: LinkInput)
+    -> Result<LinkOutcome, LinkProblem>;
 
     /// Gets new credentials for those that have expired. Never called twice at a time for one
     /// account.

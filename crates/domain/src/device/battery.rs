@@ -6,7 +6,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Capability, NewDevice, PositionedLocation};
-use crate::{fact::keys, id::{DeviceId, UserId}, scope::Scope, vendor::VendorName};
+use crate::{
+    fact::keys,
+    id::{DeviceId, UserId},
+    scope::Scope,
+    vendor::VendorName,
+};
 
 /// What a battery does now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

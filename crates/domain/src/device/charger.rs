@@ -6,7 +6,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Capability, NewDevice};
-use crate::{fact::keys, id::{DeviceId, UserId}, scope::Scope, vendor::VendorName};
+use crate::{
+    fact::keys,
+    id::{DeviceId, UserId},
+    scope::Scope,
+    vendor::VendorName,
+};
 
 /// How power flows from a charger. Unlike a vehicle's, it cannot know that the car is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -31,7 +31,8 @@ impl Document {
 
     /// The value of a typed field; `None` if null, absent or of another type.
     pub fn get<T: DeserializeOwned>(&self, key: Key<T>) -> Option<T> {
-        self.path(key.field().path()).and_then(|value| T::deserialize(value).ok())
+        self.path(key.field().path())
+            .and_then(|value| T::deserialize(value).ok())
     }
 
     /// The value at a dotted path.

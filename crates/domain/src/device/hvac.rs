@@ -6,7 +6,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Capability, NewDevice};
-use crate::{fact::keys, id::{DeviceId, UserId}, scope::Scope, vendor::VendorName};
+use crate::{
+    fact::keys,
+    id::{DeviceId, UserId},
+    scope::Scope,
+    vendor::VendorName,
+};
 
 /// What an HVAC unit is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -46,7 +46,10 @@ pub struct Capability {
 impl Capability {
     /// A capability that is there (`true`) or missing for good (`false`).
     pub const fn of(is_capable: bool) -> Self {
-        Self { is_capable, intervention_ids: Vec::new() }
+        Self {
+            is_capable,
+            intervention_ids: Vec::new(),
+        }
     }
 }
 
@@ -100,7 +103,11 @@ pub struct NewDevice {
 impl NewDevice {
     fn scopes_of_kind(&self) -> Vec<Scope> {
         let kind = self.vendor_device.kind;
-        self.scopes.iter().copied().filter(|scope| scope.kind() == kind).collect()
+        self.scopes
+            .iter()
+            .copied()
+            .filter(|scope| scope.kind() == kind)
+            .collect()
     }
 
     fn made_up_site_name(&self) -> String {
@@ -179,20 +186,28 @@ impl Device {
 
     /// Whether live data can be had now; `None` while not known (vehicles only).
     pub fn is_reachable(&self) -> Option<bool> {
-        self.document.path("isReachable").and_then(serde_json::Value::as_bool)
+        self.document
+            .path("isReachable")
+            .and_then(serde_json::Value::as_bool)
     }
 
     /// Whether it takes or gives noticeable power now, so that its state moves quickly.
     pub fn is_active(&self) -> bool {
-        let flag = |path| self.document.path(path).and_then(serde_json::Value::as_bool);
+        let flag = |path| {
+            self.document
+                .path(path)
+                .and_then(serde_json::Value::as_bool)
+        };
         match self.kind() {
             DeviceKind::Vehicle | DeviceKind::Charger => flag("chargeState.isCharging"),
             DeviceKind::Hvac => flag("temperatureState.isActive"),
             DeviceKind::Inverter => flag("productionState.isProducing"),
-            DeviceKind::Battery => self
-                .document
-                .get(battery::STATUS)
-                .map(|status| matches!(status, battery::BatteryStatus::Charging | battery::BatteryStatus::Discharging)),
+            DeviceKind::Battery => self.document.get(battery::STATUS).map(|status| {
+                matches!(
+                    status,
+                    battery::BatteryStatus::Charging | battery::BatteryStatus::Discharging
+                )
+            }),
             DeviceKind::Meter => None,
         }
         .unwrap_or(false)

@@ -100,7 +100,9 @@ impl Stamps {
 
     /// When a fact about the block was last received, whether it changed anything or not.
     pub fn block_confirmed(&self, kind: DeviceKind, block: &str) -> Option<Timestamp> {
-        self.of_block(kind, block).map(|stamp| stamp.received_at).max()
+        self.of_block(kind, block)
+            .map(|stamp| stamp.received_at)
+            .max()
     }
 
     fn of_block(&self, kind: DeviceKind, block: &str) -> impl Iterator<Item = &Stamp> {

@@ -5,7 +5,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Capability, NewDevice, PositionedLocation};
-use crate::{fact::keys, id::{DeviceId, UserId}, scope::Scope, vendor::VendorName};
+use crate::{
+    fact::keys,
+    id::{DeviceId, UserId},
+    scope::Scope,
+    vendor::VendorName,
+};
 
 /// How power flows between a vehicle and what it is plugged into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -25,7 +25,10 @@ fn new_device(kind: DeviceKind, scopes: &[Scope]) -> NewDevice {
         client_id: ClientId::new(at(0), &entropy),
         user_id: "user-1".parse().unwrap(),
         account_id: AccountId::new(at(0), &entropy),
-        vendor_device: VendorDevice { kind, id: "v1".to_owned() },
+        vendor_device: VendorDevice {
+            kind,
+            id: "v1".to_owned(),
+        },
         vendor: "ACME".parse().unwrap(),
         brand: "Acme".to_owned(),
         scopes: scopes.to_vec(),
@@ -38,8 +41,17 @@ fn device(kind: DeviceKind) -> Device {
 }
 
 fn seen(kind: DeviceKind, via: Via, started: i64, received: i64) -> Observation {
-    let device = VendorDevice { kind, id: "v1".to_owned() };
-    Observation::new(device, Completeness::Partial, via, at(started), at(received))
+    let device = VendorDevice {
+        kind,
+        id: "v1".to_owned(),
+    };
+    Observation::new(
+        device,
+        Completeness::Partial,
+        via,
+        at(started),
+        at(received),
+    )
 }
 
 fn level(via: Via, started: i64, received: i64, level: f64, told: Option<i64>) -> Observation {
@@ -49,7 +61,9 @@ fn level(via: Via, started: i64, received: i64, level: f64, told: Option<i64>) -
 }
 
 fn after(device: Device, observations: &[Observation]) -> Device {
-    observations.iter().fold(device, |device, seen| merge(&device, seen, Part::Everything).device)
+    observations.iter().fold(device, |device, seen| {
+        merge(&device, seen, Part::Everything).device
+    })
 }
 
 fn battery_level(device: &Device) -> Option<f64> {
@@ -61,11 +75,19 @@ fn every_key_is_a_path_of_its_kinds_json_with_its_type() {
     for kind in DeviceKind::ALL {
         let fresh = device(kind);
         for field in Field::all(kind) {
-            assert!(fresh.document.path(field.path()).is_some(), "{kind}: {}", field.path());
+            assert!(
+                fresh.document.path(field.path()).is_some(),
+                "{kind}: {}",
+                field.path()
+            );
         }
         for block in Field::blocks(kind) {
             let path = format!("{block}.lastUpdated");
-            assert_eq!(fresh.document.path(&path), Some(&Value::Null), "{kind}: {path}");
+            assert_eq!(
+                fresh.document.path(&path),
+                Some(&Value::Null),
+                "{kind}: {path}"
+            );
         }
     }
 }
@@ -91,7 +113,10 @@ fn a_complete_snapshot_makes_what_it_leaves_out_unknown() {
     let mut snapshot = seen(DeviceKind::Vehicle, Via::Poll, 3, 4);
     snapshot.tell(vehicle::ODOMETER, Some(1.0), None);
     snapshot.completeness = Completeness::Complete;
-    assert_eq!(battery_level(&after(device(DeviceKind::Vehicle), &[known, snapshot])), None);
+    assert_eq!(
+        battery_level(&after(device(DeviceKind::Vehicle), &[known, snapshot])),
+        None
+    );
 }
 
 #[test]
@@ -119,7 +144,10 @@ fn a_vendor_that_stops_telling_times_is_still_heard() {
     let with_time = level(Via::Poll, 10, 11, 60.0, Some(9));
     let without = level(Via::Poll, 20, 21, 61.0, None);
     let with_old_time = level(Via::Poll, 30, 31, 62.0, Some(15));
-    let result = after(device(DeviceKind::Vehicle), &[with_time, without, with_old_time]);
+    let result = after(
+        device(DeviceKind::Vehicle),
+        &[with_time, without, with_old_time],
+    );
     assert_eq!(battery_level(&result), Some(62.0));
 }
 
@@ -137,11 +165,19 @@ fn retained_snapshots_only_fill_gaps() {
 fn block_times_are_the_vendors_or_those_of_the_change() {
     let updated = |observations: &[Observation]| {
         let result = after(device(DeviceKind::Vehicle), observations);
-        result.stamps.block_updated(DeviceKind::Vehicle, "chargeState")
+        result
+            .stamps
+            .block_updated(DeviceKind::Vehicle, "chargeState")
     };
-    let same_twice = [level(Via::Poll, 1, 2, 50.0, None), level(Via::Poll, 8, 9, 50.0, None)];
+    let same_twice = [
+        level(Via::Poll, 1, 2, 50.0, None),
+        level(Via::Poll, 8, 9, 50.0, None),
+    ];
     assert_eq!(updated(&same_twice), Some(at(2)));
-    let told = [level(Via::Poll, 1, 2, 50.0, Some(0)), level(Via::Poll, 8, 9, 50.0, Some(7))];
+    let told = [
+        level(Via::Poll, 1, 2, 50.0, Some(0)),
+        level(Via::Poll, 8, 9, 50.0, Some(7)),
+    ];
     assert_eq!(updated(&told), Some(at(7)));
 }
 
@@ -156,7 +192,11 @@ fn power_delivery_decides_what_follows_from_it() {
         None,
     );
     let mut stopped = seen(DeviceKind::Vehicle, Via::Poll, 3, 4);
-    stopped.tell(vehicle::POWER_DELIVERY_STATE, Some(VehiclePowerDeliveryState::Stopped), None);
+    stopped.tell(
+        vehicle::POWER_DELIVERY_STATE,
+        Some(VehiclePowerDeliveryState::Stopped),
+        None,
+    );
     let result = after(device(DeviceKind::Vehicle), std::slice::from_ref(&charging));
     let value = |device: &Device, path: &str| device.document.path(path).cloned().unwrap();
     assert_eq!(value(&result, "chargeState.isCharging"), true);
@@ -193,8 +233,14 @@ fn values_the_contract_never_shows_as_null_stay_or_become_unknown() {
     silent.tell(hvac::MODE, None::<hvac::HvacMode>, None);
     silent.tell(hvac::IS_ACTIVE, None::<bool>, None);
     let result = after(device(DeviceKind::Hvac), &[told, silent]);
-    assert_eq!(result.document.get(hvac::DISPLAY_NAME), Some("Hall".to_owned()));
-    assert_eq!(result.document.get(hvac::MODE), Some(hvac::HvacMode::Unknown));
+    assert_eq!(
+        result.document.get(hvac::DISPLAY_NAME),
+        Some("Hall".to_owned())
+    );
+    assert_eq!(
+        result.document.get(hvac::MODE),
+        Some(hvac::HvacMode::Unknown)
+    );
     assert_eq!(result.document.get(hvac::IS_ACTIVE), Some(false));
 }
 
@@ -204,11 +250,18 @@ fn the_first_event_shows_the_description_alone() {
     told.tell(vehicle::MODEL, Some("Roadster".to_owned()), None);
     let found = discover(new_device(DeviceKind::Vehicle, Scope::ALL), &told);
     assert_eq!(found.version, 1);
-    assert_eq!(found.document.get(vehicle::MODEL), Some("Roadster".to_owned()));
+    assert_eq!(
+        found.document.get(vehicle::MODEL),
+        Some("Roadster".to_owned())
+    );
     assert_eq!(battery_level(&found), None);
     let merged = merge(&found, &told, Part::Everything);
     assert_eq!(merged.device.version, 2);
-    assert!(merged.updated_fields.contains(&"chargeState.batteryLevel".to_owned()));
+    assert!(
+        merged
+            .updated_fields
+            .contains(&"chargeState.batteryLevel".to_owned())
+    );
 }
 
 /// Observations of a few fields, at times that overlap, collide and run backwards.
@@ -218,29 +271,41 @@ fn any_observation() -> impl Strategy<Value = Observation> {
     let via = select(&[Via::Poll, Via::Push, Via::Retained, Via::CommandEcho][..]);
     let presence = select(&[Presence::Online, Presence::Asleep, Presence::Offline][..]);
     let power = option::of(select(
-        &[VehiclePowerDeliveryState::Charging, VehiclePowerDeliveryState::Unplugged][..],
+        &[
+            VehiclePowerDeliveryState::Charging,
+            VehiclePowerDeliveryState::Unplugged,
+        ][..],
     ));
-    (vec(fact, 0..4), via, presence, power, 0..60_i64, 0..10_i64, any::<bool>()).prop_map(
-        |(facts, via, presence, power, started, took, is_complete)| {
-            let mut told = seen(DeviceKind::Vehicle, via, started, started + took);
-            told.presence = presence;
-            if is_complete {
-                told.completeness = Completeness::Complete;
-            }
-            // One source says one thing of a field at a time.
-            let mut named: Vec<&str> = Vec::new();
-            for (key, value, time) in facts {
-                if !named.contains(&key.field().path()) {
-                    named.push(key.field().path());
-                    told.tell(key, value.map(|v| v as f64), time.map(at));
-                }
-            }
-            if let Some(power) = power {
-                told.tell(vehicle::POWER_DELIVERY_STATE, Some(power), None);
-            }
-            told
-        },
+    (
+        vec(fact, 0..4),
+        via,
+        presence,
+        power,
+        0..60_i64,
+        0..10_i64,
+        any::<bool>(),
     )
+        .prop_map(
+            |(facts, via, presence, power, started, took, is_complete)| {
+                let mut told = seen(DeviceKind::Vehicle, via, started, started + took);
+                told.presence = presence;
+                if is_complete {
+                    told.completeness = Completeness::Complete;
+                }
+                // One source says one thing of a field at a time.
+                let mut named: Vec<&str> = Vec::new();
+                for (key, value, time) in facts {
+                    if !named.contains(&key.field().path()) {
+                        named.push(key.field().path());
+                        told.tell(key, value.map(|v| v as f64), time.map(at));
+                    }
+                }
+                if let Some(power) = power {
+                    told.tell(vehicle::POWER_DELIVERY_STATE, Some(power), None);
+                }
+                told
+            },
+        )
 }
 
 proptest! {

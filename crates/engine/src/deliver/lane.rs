@@ -7,7 +7,10 @@ use livewatt_domain::{
 };
 use livewatt_store::{LaneStep, LogQuery};
 
-use super::{ReadyLane, send::{Receiver, Sent}};
+use super::{
+    ReadyLane,
+    send::{Receiver, Sent},
+};
 use crate::{Engine, EngineResult, error::chain};
 
 /// Deliveries a lane makes in one run before it lets others go first.
@@ -32,7 +35,8 @@ impl Engine {
                 }
             }
         }
-        self.deliveries.with_lane(ready, |lane| lane.is_running = false);
+        self.deliveries
+            .with_lane(ready, |lane| lane.is_running = false);
         attempted
     }
 
@@ -44,7 +48,8 @@ impl Engine {
             Some(pending) if pending.next_attempt_at > self.now() => Ok(Progress::Idle),
             Some(pending) => {
                 let bodies = self.bodies(&webhook, &lane, &pending).await?;
-                self.attempt(ready, &webhook, &receiver, lane, pending, bodies).await
+                self.attempt(ready, &webhook, &receiver, lane, pending, bodies)
+                    .await
             }
             None => self.begin(ready, &webhook, &receiver, lane).await,
         }
@@ -59,7 +64,8 @@ impl Engine {
         mut lane: Lane,
     ) -> EngineResult<Progress> {
         // Cleared before reading: news that come in meanwhile are not lost.
-        self.deliveries.with_lane(ready, |lane| lane.has_news = false);
+        self.deliveries
+            .with_lane(ready, |lane| lane.has_news = false);
         loop {
             let query = LogQuery {
                 client_id: webhook.client_id,
@@ -71,13 +77,17 @@ impl Engine {
             let page = match self.store.events_after(query).await {
                 Ok(page) => page,
                 Err(error) => {
-                    self.deliveries.with_lane(ready, |lane| lane.has_news = true);
+                    self.deliveries
+                        .with_lane(ready, |lane| lane.has_news = true);
                     return Err(error.into());
                 }
             };
             let is_wanted = |name: &str| webhook.events.accepts(name);
-            let wanted: Vec<_> =
-                page.events.iter().filter(|logged| is_wanted(&logged.event.name)).collect();
+            let wanted: Vec<_> = page
+                .events
+                .iter()
+                .filter(|logged| is_wanted(&logged.event.name))
+                .collect();
             if let Some(last) = wanted.last() {
                 let pending = PendingDelivery {
                     id: DeliveryId::new(self.now(), self.entropy.as_ref()),
@@ -90,16 +100,23 @@ impl Engine {
                 if !self.save(ready, lane.clone(), None).await? {
                     return Ok(Progress::Idle);
                 }
-                let bodies = wanted.iter().map(|logged| logged.event.body.clone()).collect();
-                self.deliveries.with_lane(ready, |lane| lane.has_news = true);
-                return self.attempt(ready, webhook, receiver, lane, pending, bodies).await;
+                let bodies = wanted
+                    .iter()
+                    .map(|logged| logged.event.body.clone())
+                    .collect();
+                self.deliveries
+                    .with_lane(ready, |lane| lane.has_news = true);
+                return self
+                    .attempt(ready, webhook, receiver, lane, pending, bodies)
+                    .await;
             }
             // Nothing wanted here. That far needs no writing down: after a restart it is read over
             // again, to the same end.
             let is_at_end = page.read_until <= lane.cursor || page.events.is_empty();
             lane.cursor = page.read_until.max(lane.cursor);
             let cursor = lane.cursor;
-            self.deliveries.with_lane(ready, |held| held.lane.cursor = cursor);
+            self.deliveries
+                .with_lane(ready, |held| held.lane.cursor = cursor);
             if is_at_end {
                 return Ok(Progress::Idle);
             }
@@ -121,7 +138,10 @@ impl Engine {
             limit: u32::MAX,
         };
         let page = self.store.events_after(query).await?;
-        let wanted = page.events.into_iter().filter(|e| webhook.events.accepts(&e.event.name));
+        let wanted = page
+            .events
+            .into_iter()
+            .filter(|e| webhook.events.accepts(&e.event.name));
         Ok(wanted.map(|logged| logged.event.body).collect())
     }
 
@@ -156,17 +176,26 @@ impl Engine {
             status: sent.response.as_ref().map(|answer| answer.status),
             error: sent.failure(),
         };
-        let outcome = if sent.is_success() { "delivered" } else { "failed" };
+        let outcome = if sent.is_success() {
+            "delivered"
+        } else {
+            "failed"
+        };
         metrics::counter!("livewatt_deliveries_total", "outcome" => outcome).increment(1);
         if sent.is_success() {
             metrics::counter!("livewatt_events_delivered_total").increment(events as u64);
             lane.cursor = pending.until;
             lane.pending = None;
-            let done = Done { attempt, succeeded_at: Some(self.now()), deactivate: false };
+            let done = Done {
+                attempt,
+                succeeded_at: Some(self.now()),
+                deactivate: false,
+            };
             self.save(ready, lane, Some(done)).await?;
             Ok(Progress::Delivered)
         } else {
-            self.fail(ready, webhook, lane, pending, attempt, &sent).await?;
+            self.fail(ready, webhook, lane, pending, attempt, &sent)
+                .await?;
             Ok(Progress::Failed)
         }
     }
@@ -187,7 +216,9 @@ impl Engine {
         let wish = sent.response.as_ref().and_then(|answer| answer.retry_after);
         let jitter = self.entropy.jitter(0.1);
         let next: Option<Timestamp> =
-            self.options.retry.next(failing_since, pending.attempts, now, wish, jitter);
+            self.options
+                .retry
+                .next(failing_since, pending.attempts, now, wish, jitter);
         let deactivate = next.is_none();
         if let Some(at) = next {
             pending.next_attempt_at = at;
@@ -198,7 +229,16 @@ impl Engine {
             tracing::warn!(webhook.id = %webhook.id, "webhook switched off: its retry window ran out");
         }
         lane.pending = Some(pending);
-        self.save(ready, lane, Some(Done { attempt, succeeded_at: None, deactivate })).await?;
+        self.save(
+            ready,
+            lane,
+            Some(Done {
+                attempt,
+                succeeded_at: None,
+                deactivate,
+            }),
+        )
+        .await?;
         if deactivate {
             self.deliveries.forget(webhook.id);
         }
@@ -218,6 +258,11 @@ impl Engine {
             deactivate,
             webhook_id: ready.webhook,
         };
+        // The webhook may have been changed while we were out: then what we know is void, and the
+        // lane goes on from where it is stored to stand.
+        if self.deliveries.with_lane(ready, |_| ()).is_none() {
+            return Ok(false);
+        }
         if !self.store.save_lane(step).await? {
             self.deliveries.forget(ready.webhook);
             return Ok(false);

@@ -13,7 +13,10 @@ mod sign;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use futures::{StreamExt as _, stream};
@@ -26,14 +29,16 @@ use tokio::sync::Notify;
 
 use crate::{Engine, EngineOptions, EngineResult, error::chain};
 
-pub(crate) use send::Sent;
 use send::Receiver;
+pub(crate) use send::Sent;
 
 /// The webhooks in memory and where their lanes stand.
 #[derive(Debug)]
 pub struct Deliveries {
     client: reqwest::Client,
     watched: Mutex<HashMap<WebhookId, Watched>>,
+    /// Numbers the times that webhooks were taken up.
+    epochs: AtomicU64,
     pub(crate) wake: Notify,
 }
 
@@ -41,6 +46,9 @@ pub struct Deliveries {
 struct Watched {
     webhook: Webhook,
     receiver: Receiver,
+    /// Which time the webhook was taken up: a run that began before a change of settings finds its
+    /// lane gone and changes nothing more.
+    epoch: u64,
     lanes: Vec<WatchedLane>,
     next_heartbeat_at: Timestamp,
 }
@@ -57,12 +65,18 @@ struct WatchedLane {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReadyLane {
     pub webhook: WebhookId,
+    pub epoch: u64,
     pub lane: u16,
 }
 
 impl Deliveries {
     pub(crate) fn new(options: &EngineOptions) -> EngineResult<Self> {
-        Ok(Self { client: send::client(options)?, watched: Mutex::default(), wake: Notify::new() })
+        Ok(Self {
+            client: send::client(options)?,
+            watched: Mutex::default(),
+            epochs: AtomicU64::new(0),
+            wake: Notify::new(),
+        })
     }
 
     fn watched(&self) -> MutexGuard<'_, HashMap<WebhookId, Watched>> {
@@ -72,8 +86,14 @@ impl Deliveries {
     /// A client's log has grown.
     pub(crate) fn wake_client(&self, client: ClientId) {
         let mut watched = self.watched();
-        for webhook in watched.values_mut().filter(|w| w.webhook.client_id == client) {
-            webhook.lanes.iter_mut().for_each(|lane| lane.has_news = true);
+        for webhook in watched
+            .values_mut()
+            .filter(|w| w.webhook.client_id == client)
+        {
+            webhook
+                .lanes
+                .iter_mut()
+                .for_each(|lane| lane.has_news = true);
         }
         drop(watched);
         self.wake.notify_one();
@@ -95,7 +115,12 @@ impl Deliveries {
                 };
                 if is_ready && !lane.is_running {
                     lane.is_running = true;
-                    ready.push(ReadyLane { webhook: *id, lane: lane.lane.lane });
+                    let (epoch, lane) = (watched.epoch, lane.lane.lane);
+                    ready.push(ReadyLane {
+                        webhook: *id,
+                        epoch,
+                        lane,
+                    });
                 }
             }
         }
@@ -105,24 +130,47 @@ impl Deliveries {
     /// When a retry or heartbeat is next due.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         let watched = self.watched();
-        let retries = watched.values().flat_map(|w| &w.lanes).filter(|lane| !lane.is_running);
+        let retries = watched
+            .values()
+            .flat_map(|w| &w.lanes)
+            .filter(|lane| !lane.is_running);
         let retries = retries.filter_map(|lane| Some(lane.lane.pending.as_ref()?.next_attempt_at));
         let heartbeats = watched.values().map(|w| w.next_heartbeat_at);
         retries.chain(heartbeats).min()
     }
 
     /// Changes what is held of a lane; `None` if its webhook is no longer watched.
-    fn with_lane<T>(&self, ready: ReadyLane, change: impl FnOnce(&mut WatchedLane) -> T) -> Option<T> {
+    fn with_lane<T>(
+        &self,
+        ready: ReadyLane,
+        change: impl FnOnce(&mut WatchedLane) -> T,
+    ) -> Option<T> {
         let mut watched = self.watched();
-        let lanes = &mut watched.get_mut(&ready.webhook)?.lanes;
-        Some(change(lanes.iter_mut().find(|lane| lane.lane.lane == ready.lane)?))
+        let found = watched
+            .get_mut(&ready.webhook)
+            .filter(|w| w.epoch == ready.epoch)?;
+        Some(change(
+            found
+                .lanes
+                .iter_mut()
+                .find(|lane| lane.lane.lane == ready.lane)?,
+        ))
     }
 
     fn snapshot(&self, ready: ReadyLane) -> Option<(Webhook, Receiver, Lane)> {
         let watched = self.watched();
-        let found = watched.get(&ready.webhook)?;
-        let lane = found.lanes.iter().find(|lane| lane.lane.lane == ready.lane)?;
-        Some((found.webhook.clone(), found.receiver.clone(), lane.lane.clone()))
+        let found = watched
+            .get(&ready.webhook)
+            .filter(|w| w.epoch == ready.epoch)?;
+        let lane = found
+            .lanes
+            .iter()
+            .find(|lane| lane.lane.lane == ready.lane)?;
+        Some((
+            found.webhook.clone(),
+            found.receiver.clone(),
+            lane.lane.clone(),
+        ))
     }
 }
 
@@ -145,20 +193,28 @@ impl Engine {
 
     fn watch(&self, webhook: Webhook, lanes: Vec<Lane>) -> EngineResult<()> {
         let receiver = self.open_receiver(&webhook)?;
-        let next_heartbeat_at =
-            self.now().saturating_add(self.options.heartbeat_interval).unwrap_or(Timestamp::MAX);
-        let mut watched = self.deliveries.watched();
-        let before = watched.remove(&webhook.id);
-        let is_running = |number: u16| {
-            before.as_ref().is_some_and(|before| {
-                before.lanes.iter().any(|lane| lane.lane.lane == number && lane.is_running)
-            })
-        };
+        let next_heartbeat_at = self
+            .now()
+            .saturating_add(self.options.heartbeat_interval)
+            .unwrap_or(Timestamp::MAX);
         let lanes = lanes
             .into_iter()
-            .map(|lane| WatchedLane { is_running: is_running(lane.lane), lane, has_news: true })
+            .map(|lane| WatchedLane {
+                lane,
+                has_news: true,
+                is_running: false,
+            })
             .collect();
-        watched.insert(webhook.id, Watched { webhook, receiver, lanes, next_heartbeat_at });
+        let epoch = self.deliveries.epochs.fetch_add(1, Ordering::Relaxed);
+        let id = webhook.id;
+        let watched = Watched {
+            webhook,
+            receiver,
+            epoch,
+            lanes,
+            next_heartbeat_at,
+        };
+        self.deliveries.watched().insert(id, watched);
         Ok(())
     }
 
@@ -171,7 +227,9 @@ impl Engine {
             if ready.is_empty() {
                 return attempted;
             }
-            let runs = stream::iter(ready).map(|lane| self.run_lane(lane)).buffer_unordered(64);
+            let runs = stream::iter(ready)
+                .map(|lane| self.run_lane(lane))
+                .buffer_unordered(64);
             attempted += runs.fold(0, |sum, count| async move { sum + count }).await;
         }
     }
@@ -185,7 +243,9 @@ impl Engine {
     /// soon.
     pub async fn send_heartbeats(&self) -> usize {
         let now = self.now();
-        let next = now.saturating_add(self.options.heartbeat_interval).unwrap_or(Timestamp::MAX);
+        let next = now
+            .saturating_add(self.options.heartbeat_interval)
+            .unwrap_or(Timestamp::MAX);
         let due: Vec<(Webhook, Vec<Lane>)> = {
             let mut watched = self.deliveries.watched();
             watched
@@ -193,7 +253,10 @@ impl Engine {
                 .filter(|w| w.next_heartbeat_at <= now)
                 .map(|w| {
                     w.next_heartbeat_at = next;
-                    (w.webhook.clone(), w.lanes.iter().map(|lane| lane.lane.clone()).collect())
+                    (
+                        w.webhook.clone(),
+                        w.lanes.iter().map(|lane| lane.lane.clone()).collect(),
+                    )
                 })
                 .collect()
         };
@@ -210,9 +273,19 @@ impl Engine {
 
     async fn send_heartbeat(&self, webhook: &Webhook, lanes: &[Lane]) -> EngineResult<()> {
         // An estimate: the lane furthest behind stands for all.
-        let cursor = lanes.iter().map(|lane| lane.cursor).min().unwrap_or_default();
-        let pending = self.store.count_events_after(webhook.client_id, cursor, 10_000).await?;
-        let body = format!("[{}]", self.event_maker(self.now()).heartbeat(pending.into()));
+        let cursor = lanes
+            .iter()
+            .map(|lane| lane.cursor)
+            .min()
+            .unwrap_or_default();
+        let pending = self
+            .store
+            .count_events_after(webhook.client_id, cursor, 10_000)
+            .await?;
+        let body = format!(
+            "[{}]",
+            self.event_maker(self.now()).heartbeat(pending.into())
+        );
         let sent = self.send_once(webhook, body).await?;
         tracing::debug!(webhook.id = %webhook.id, is_success = sent.is_success(), "heartbeat");
         Ok(())

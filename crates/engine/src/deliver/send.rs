@@ -34,7 +34,9 @@ pub(crate) struct Sent {
 
 impl Sent {
     pub(crate) fn is_success(&self) -> bool {
-        self.response.as_ref().is_some_and(|answer| (200..300).contains(&answer.status))
+        self.response
+            .as_ref()
+            .is_some_and(|answer| (200..300).contains(&answer.status))
     }
 
     /// What happened, in words.
@@ -66,7 +68,9 @@ pub(super) fn client(options: &EngineOptions) -> EngineResult<reqwest::Client> {
     reqwest::Client::builder()
         .user_agent(concat!("livewatt/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
-        .dns_resolver(GuardedResolver { policy: options.egress })
+        .dns_resolver(GuardedResolver {
+            policy: options.egress,
+        })
         .timeout(unsigned(options.delivery_timeout))
         .tcp_nodelay(true)
         .no_proxy()
@@ -86,7 +90,11 @@ impl Engine {
             None => None,
             Some(header) => Some((header.header_name.clone(), open(&header.sealed_value)?)),
         };
-        Ok(Receiver { url: webhook.url.clone(), secret: open(&webhook.sealed_secret)?, header })
+        Ok(Receiver {
+            url: webhook.url.clone(),
+            secret: open(&webhook.sealed_secret)?,
+            header,
+        })
     }
 
     /// Sends a body that is not part of the log: tests and heartbeats.
@@ -97,22 +105,44 @@ impl Engine {
     }
 
     /// Signs and sends a body.
-    #[expect(clippy::disallowed_methods, reason = "measures real time on the network, decides nothing")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "measures real time on the network, decides nothing"
+    )]
     pub(crate) async fn send(&self, receiver: &Receiver, id: DeliveryId, body: String) -> Sent {
         let started = Instant::now();
         let result = self.post(receiver, id, body).await;
         let duration = started.elapsed();
         metrics::histogram!("livewatt_delivery_seconds").record(duration.as_secs_f64());
         match result {
-            Ok(answer) => Sent { response: Some(answer), error: None, duration },
-            Err(error) => Sent { response: None, error: Some(error), duration },
+            Ok(answer) => Sent {
+                response: Some(answer),
+                error: None,
+                duration,
+            },
+            Err(error) => Sent {
+                response: None,
+                error: Some(error),
+                duration,
+            },
         }
     }
 
-    async fn post(&self, receiver: &Receiver, id: DeliveryId, body: String) -> Result<Answer, String> {
-        let url: url::Url = receiver.url.parse().map_err(|_| "its URL is not valid".to_owned())?;
+    async fn post(
+        &self,
+        receiver: &Receiver,
+        id: DeliveryId,
+        body: String,
+    ) -> Result<Answer, String> {
+        let url: url::Url = receiver
+            .url
+            .parse()
+            .map_err(|_| "its URL is not valid".to_owned())?;
         // Settings may have become stricter since the webhook was created.
-        self.options.egress.check_url(&url).map_err(|refusal| format!("its URL {refusal}"))?;
+        self.options
+            .egress
+            .check_url(&url)
+            .map_err(|refusal| format!("its URL {refusal}"))?;
         let id = id.to_string();
         let timestamp = self.now().as_second();
         let secret = receiver.secret.reveal();
@@ -122,14 +152,24 @@ impl Engine {
             .post(url)
             .header("content-type", "application/json")
             .header("x-enode-delivery", &id)
-            .header("x-enode-signature", enode_signature(secret, body.as_bytes()))
+            .header(
+                "x-enode-signature",
+                enode_signature(secret, body.as_bytes()),
+            )
             .header("webhook-id", &id)
             .header("webhook-timestamp", timestamp)
-            .header("webhook-signature", standard_signature(secret, &id, timestamp, body.as_bytes()));
+            .header(
+                "webhook-signature",
+                standard_signature(secret, &id, timestamp, body.as_bytes()),
+            );
         if let Some((name, value)) = &receiver.header {
             request = request.header(name, value.reveal());
         }
-        let response = request.body(body).send().await.map_err(|error| reason(&error))?;
+        let response = request
+            .body(body)
+            .send()
+            .await
+            .map_err(|error| reason(&error))?;
         let status = response.status().as_u16();
         let retry_after = response
             .headers()
@@ -143,7 +183,12 @@ impl Engine {
             .collect();
         // The status decides; a body that never ends must not hold a lane.
         let body = read_beginning(response).await;
-        Ok(Answer { status, body, headers, retry_after })
+        Ok(Answer {
+            status,
+            body,
+            headers,
+            retry_after,
+        })
     }
 }
 

@@ -7,8 +7,8 @@ use sha2::Sha256;
 
 /// The contract's `x-enode-signature`: HMAC-SHA1 of the body.
 pub(crate) fn enode_signature(secret: &str, body: &[u8]) -> String {
-    let mut mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes())
-        .expect("an HMAC takes keys of any length");
+    let mut mac =
+        Hmac::<Sha1>::new_from_slice(secret.as_bytes()).expect("an HMAC takes keys of any length");
     mac.update(body);
     format!("sha1={}", hex::encode(mac.finalize().into_bytes()))
 }
@@ -20,8 +20,7 @@ pub(crate) fn standard_signature(secret: &str, id: &str, timestamp: i64, body: &
         .strip_prefix("whsec_")
         .and_then(|text| BASE64_STANDARD.decode(text).ok())
         .unwrap_or_else(|| secret.as_bytes().to_vec());
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(&key).expect("an HMAC takes keys of any length");
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("an HMAC takes keys of any length");
     mac.update(format!("{id}.{timestamp}.").as_bytes());
     mac.update(body);
     format!("v1,{}", BASE64_STANDARD.encode(mac.finalize().into_bytes()))

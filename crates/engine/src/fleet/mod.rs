@@ -42,7 +42,10 @@ struct State {
 impl Default for Fleet {
     fn default() -> Self {
         let commit_locks = (0..PARTITIONS).map(|_| Arc::default()).collect();
-        Self { state: Mutex::default(), commit_locks }
+        Self {
+            state: Mutex::default(),
+            commit_locks,
+        }
     }
 }
 
@@ -70,7 +73,10 @@ impl Fleet {
 
     /// Waits for the right to commit for an account.
     pub(crate) async fn lock_for_commit(&self, account: AccountId) -> OwnedMutexGuard<()> {
-        self.commit_locks[usize::from(account.partition())].clone().lock_owned().await
+        self.commit_locks[usize::from(account.partition())]
+            .clone()
+            .lock_owned()
+            .await
     }
 
     /// Puts an account in, or replaces it. A fetch under way goes on.
@@ -134,7 +140,11 @@ impl Fleet {
             integration: slot.integration,
             trigger: slot.trigger,
             devices: slot.due_devices(now),
-            all_devices: slot.devices.iter().map(|device| device.vendor_device.clone()).collect(),
+            all_devices: slot
+                .devices
+                .iter()
+                .map(|device| device.vendor_device.clone())
+                .collect(),
             listed_at: slot.listed_at,
             wants_listing: slot.wants_listing,
         })
@@ -174,12 +184,14 @@ impl Fleet {
         now: Timestamp,
         coalesce: SignedDuration,
     ) -> bool {
-        self.update(account, |slot| slot.hint(device, now, coalesce)).unwrap_or(false)
+        self.update(account, |slot| slot.hint(device, now, coalesce))
+            .unwrap_or(false)
     }
 
     /// What is known of a device's schedule, for people to read.
     pub(crate) fn describe(&self, account: AccountId, device: DeviceId) -> SlotView {
-        self.read(account, |slot| slot.view(device)).unwrap_or_default()
+        self.read(account, |slot| slot.view(device))
+            .unwrap_or_default()
     }
 
     /// The schedule of an account as it is stored.
@@ -201,6 +213,10 @@ impl Fleet {
 
     /// Number of accounts of an integration that are polled.
     pub(crate) fn accounts_of(&self, integration: &str) -> usize {
-        self.state().accounts.values().filter(|slot| slot.integration == integration).count()
+        self.state()
+            .accounts
+            .values()
+            .filter(|slot| slot.integration == integration)
+            .count()
     }
 }

@@ -87,7 +87,9 @@ impl AccountSlot {
             .iter()
             .filter(|device| {
                 let slack = device.interval / 10;
-                device.due_at.is_none_or(|at| now.saturating_add(slack).is_ok_and(|soon| at <= soon))
+                device
+                    .due_at
+                    .is_none_or(|at| now.saturating_add(slack).is_ok_and(|soon| at <= soon))
             })
             .map(|device| device.vendor_device.clone())
             .collect()
@@ -107,7 +109,10 @@ impl AccountSlot {
             return false;
         };
         // A clock that was set back must not silence hints for longer than the interval.
-        if slot.hinted_at.is_some_and(|at| now.duration_since(at).abs() < coalesce) {
+        if slot
+            .hinted_at
+            .is_some_and(|at| now.duration_since(at).abs() < coalesce)
+        {
             return false;
         }
         slot.hinted_at = Some(now);
@@ -141,7 +146,9 @@ impl AccountSlot {
     }
 
     /// The slot of a device as its vendor calls it.
-    pub fn device(&mut self, vendor_device: &VendorDevice) -> Option<&mut DeviceSlot> {
-        self.devices.iter_mut().find(|slot| slot.vendor_device == *vendor_device)
+    pub(crate) fn device(&mut self, vendor_device: &VendorDevice) -> Option<&mut DeviceSlot> {
+        self.devices
+            .iter_mut()
+            .find(|slot| slot.vendor_device == *vendor_device)
     }
 }

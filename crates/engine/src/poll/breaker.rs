@@ -31,7 +31,12 @@ struct State {
 
 impl Breakers {
     pub(crate) fn new(parallel: usize, threshold: u32, backoff: Backoff) -> Self {
-        Self { parallel, threshold, backoff, states: Mutex::default() }
+        Self {
+            parallel,
+            threshold,
+            backoff,
+            states: Mutex::default(),
+        }
     }
 
     fn states(&self) -> MutexGuard<'_, HashMap<&'static str, State>> {
@@ -146,6 +151,10 @@ mod tests {
         assert_eq!(breakers.blocked_until("v", now), None);
         breakers.note_answer("v");
         assert_eq!(breakers.blocked_until("v", now), None);
-        assert_eq!(breakers.blocked_until("v", now), None, "closed: everyone may go");
+        assert_eq!(
+            breakers.blocked_until("v", now),
+            None,
+            "closed: everyone may go"
+        );
     }
 }

@@ -57,7 +57,9 @@ impl Engine {
     /// losing the new one would lose the account.
     async fn store_credentials(&self, id: AccountId, credentials: &Secret) -> EngineResult<()> {
         let _guard = self.fleet.lock_for_commit(id).await;
-        let Some((mut account, _)) = self.store.find_account(id).await? else { return Ok(()) };
+        let Some((mut account, _)) = self.store.find_account(id).await? else {
+            return Ok(());
+        };
         if account.status == AccountStatus::Deauthorized {
             return Ok(());
         }
@@ -76,14 +78,20 @@ impl Engine {
     /// and no more fetches.
     pub(crate) async fn invalidate(&self, id: AccountId) -> EngineResult<()> {
         let _guard = self.fleet.lock_for_commit(id).await;
-        let Some((mut account, _)) = self.store.find_account(id).await? else { return Ok(()) };
+        let Some((mut account, _)) = self.store.find_account(id).await? else {
+            return Ok(());
+        };
         if account.status != AccountStatus::Active {
             return Ok(());
         }
         let now = self.now();
         let maker = self.event_maker(now);
         let mut unit = UnitOfWork::new(self.fences.of(id));
-        let mut vendors: Vec<_> = account.linked.iter().map(|row| row.vendor.clone()).collect();
+        let mut vendors: Vec<_> = account
+            .linked
+            .iter()
+            .map(|row| row.vendor.clone())
+            .collect();
         vendors.sort();
         vendors.dedup();
         for vendor in &vendors {
@@ -97,9 +105,13 @@ impl Engine {
             let merged = set_reachable(&device, false);
             if !merged.updated_fields.is_empty() {
                 self.presence.forget(device.id);
-                unit.events.push(maker.updated(&merged.device, &merged.updated_fields));
+                unit.events
+                    .push(maker.updated(&merged.device, &merged.updated_fields));
                 let from_version = device.version;
-                unit.devices.push(DeviceChange::Update { device: merged.device, from_version });
+                unit.devices.push(DeviceChange::Update {
+                    device: merged.device,
+                    from_version,
+                });
             }
         }
         account.status = AccountStatus::Invalidated;
@@ -131,9 +143,13 @@ impl Engine {
 
     /// Takes leave of the vendor, as far as it will hear of it.
     pub(crate) async fn unlink_at_vendor(&self, account: &Account) {
-        let Some(vendor) = self.vendors.get(&account.integration).cloned() else { return };
-        self.with_account(account.id, &vendor, "unlinking", async |cx| vendor.unlink(cx).await)
-            .await;
+        let Some(vendor) = self.vendors.get(&account.integration).cloned() else {
+            return;
+        };
+        self.with_account(account.id, &vendor, "unlinking", async |cx| {
+            vendor.unlink(cx).await
+        })
+        .await;
     }
 
     async fn with_account(
@@ -144,12 +160,18 @@ impl Engine {
         act: impl AsyncFnOnce(AccountContext<'_>),
     ) {
         let found = async {
-            let account = self.store.find_account(id).await?.map(|(account, _)| account);
+            let account = self
+                .store
+                .find_account(id)
+                .await?
+                .map(|(account, _)| account);
             Ok::<_, EngineError>((account, self.open_credentials(id).await?))
         };
         match found.await {
             Ok((Some(account), credentials)) => {
-                let caller = self.http.caller(vendor.manifest().id, Some(id), Priority::Asked);
+                let caller = self
+                    .http
+                    .caller(vendor.manifest().id, Some(id), Priority::Asked);
                 act(AccountContext {
                     caller: &caller,
                     clock: self.clock.as_ref(),

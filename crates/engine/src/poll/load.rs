@@ -51,7 +51,9 @@ impl Engine {
         let now = self.now();
         let due_at = self.spread(schedule.due_at.unwrap_or(now), now);
         let devices = self.devices_of(account.id).await?;
-        let devices = devices.iter().map(|device| self.new_slot(device, manifest, due_at));
+        let devices = devices
+            .iter()
+            .map(|device| self.new_slot(device, manifest, due_at));
         let slot = AccountSlot {
             integration: manifest.id,
             shape: manifest.reads,
@@ -100,6 +102,7 @@ impl Engine {
         // What fell due a moment ago was linked a moment ago: at once.
         let late = now.duration_since(due_at);
         let spread = RESTART_SPREAD.min(late);
-        now.saturating_add(scaled(spread, self.entropy.unit())).unwrap_or(now)
+        now.saturating_add(scaled(spread, self.entropy.unit()))
+            .unwrap_or(now)
     }
 }

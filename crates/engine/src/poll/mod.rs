@@ -40,7 +40,10 @@ impl Engine {
         let due = self.fleet.take_due(self.now());
         let count = due.len();
         stream::iter(due)
-            .for_each_concurrent(STEP_PARALLELISM, |id| async move { self.run_poll(id).await })
+            .for_each_concurrent(
+                STEP_PARALLELISM,
+                |id| async move { self.run_poll(id).await },
+            )
             .await;
         count
     }
@@ -59,13 +62,17 @@ impl Engine {
 
     /// Fetches a claimed account and sets its next due time, whatever happens.
     pub(crate) async fn run_poll(&self, id: AccountId) {
-        let Some(plan) = self.fleet.plan(id, self.now()) else { return };
+        let Some(plan) = self.fleet.plan(id, self.now()) else {
+            return;
+        };
         let started_at = self.now();
         let verdict = match self.fetch(id, &plan).await {
             Ok(verdict) => verdict,
             Err(error) => {
                 tracing::error!(account.id = %id, error = %crate::error::chain(&error), "fetch failed on our side");
-                Verdict::Failed { outcome: "internal" }
+                Verdict::Failed {
+                    outcome: "internal",
+                }
             }
         };
         let attempt = Attempt {
@@ -108,11 +115,10 @@ impl Engine {
 
     fn wanted(&self, plan: &Plan, shape: ReadShape) -> Wanted {
         let now = self.now();
-        let is_listing_due = plan.listed_at.is_none_or(|at| {
-            now.duration_since(at).abs() >= self.options.listing_interval
-        });
-        let listing =
-            shape == ReadShape::WholeAccount || plan.wants_listing || is_listing_due;
+        let is_listing_due = plan
+            .listed_at
+            .is_none_or(|at| now.duration_since(at).abs() >= self.options.listing_interval);
+        let listing = plan.wants_listing || is_listing_due;
         let devices = match shape {
             ReadShape::PerDevice => plan.devices.clone(),
             ReadShape::WholeAccount | ReadShape::PushOnly => plan.all_devices.clone(),
@@ -132,7 +138,9 @@ impl Engine {
             Trigger::Schedule | Trigger::Push => Priority::Routine,
             Trigger::RefreshHint | Trigger::Link => Priority::Asked,
         };
-        let caller = self.http.caller(plan.integration, Some(account.id), priority);
+        let caller = self
+            .http
+            .caller(plan.integration, Some(account.id), priority);
         let credentials = self.open_credentials(account.id).await?;
         let context = |credentials| AccountContext {
             caller: &caller,
@@ -149,9 +157,10 @@ impl Engine {
                 Ok(Read::Harvest(vendor.read(context(&fresh), wanted).await))
             }
             Refreshed::Revoked => Ok(Read::Revoked),
-            Refreshed::Failed(outcome) => {
-                Ok(Read::Harvest(Harvest { account: outcome, ..harvest }))
-            }
+            Refreshed::Failed(outcome) => Ok(Read::Harvest(Harvest {
+                account: outcome,
+                ..harvest
+            })),
         }
     }
 
@@ -191,7 +200,7 @@ impl Engine {
             return Ok(Verdict::NotPolled);
         };
         self.note_fetched(account.id, &devices, &harvest, wanted);
-        if wanted.listing && harvest.inventory.is_some() {
+        if harvest.inventory.is_some() {
             let at = self.now();
             self.fleet.update(account.id, |slot| {
                 slot.listed_at = Some(at);
@@ -210,7 +219,10 @@ impl Engine {
                 None => true,
                 Some(Inventory::Partial(listed) | Inventory::Complete(listed)) => {
                     listed.len() == slot.devices.len()
-                        && slot.devices.iter().all(|device| listed.contains(&device.vendor_device))
+                        && slot
+                            .devices
+                            .iter()
+                            .all(|device| listed.contains(&device.vendor_device))
                 }
             };
             is_listed
@@ -225,7 +237,10 @@ impl Engine {
         is_known == Some(true)
             && harvest.troubled.is_empty()
             && !harvest.observations.is_empty()
-            && harvest.observations.iter().all(|seen| seen.presence != Presence::Offline)
+            && harvest
+                .observations
+                .iter()
+                .all(|seen| seen.presence != Presence::Offline)
     }
 }
 

@@ -23,7 +23,10 @@ pub(crate) enum Verdict {
     /// All that was asked was answered.
     Ok,
     /// Not before `until`; nobody's fault.
-    Limited { until: Timestamp, outcome: &'static str },
+    Limited {
+        until: Timestamp,
+        outcome: &'static str,
+    },
     /// It failed.
     Failed { outcome: &'static str },
     /// The integration's breaker is open.
@@ -42,7 +45,10 @@ impl Verdict {
         match outcome {
             AccountOutcome::Ok => Self::Ok,
             AccountOutcome::RateLimited { until, .. } | AccountOutcome::OverBudget { until } => {
-                Self::Limited { until: *until, outcome: name }
+                Self::Limited {
+                    until: *until,
+                    outcome: name,
+                }
             }
             AccountOutcome::LoginExpired
             | AccountOutcome::Unreachable(_)
@@ -91,11 +97,24 @@ impl Engine {
     ) -> Cadence {
         if manifest.reads == ReadShape::PushOnly {
             let interval = EMPTY_ACCOUNT_INTERVAL;
-            return Cadence { interval, reason: CadenceReason::PushOnly };
+            return Cadence {
+                interval,
+                reason: CadenceReason::PushOnly,
+            };
         }
         let now = self.now();
         let is_push_healthy =
             pushed_at.is_some_and(|at| now.duration_since(at).abs() < self.options.push_health);
+        // Where each device costs a call, a round of the account costs as many as it has devices.
+        let calls = match manifest.reads {
+            ReadShape::PerDevice => {
+                let count = self
+                    .fleet
+                    .read(device.account_id, |slot| slot.devices.len());
+                count.unwrap_or(1).max(1) as u32
+            }
+            ReadShape::WholeAccount | ReadShape::PushOnly => 1,
+        };
         let sharing = match manifest.budgets.is_empty() {
             true => 1,
             false => self.fleet.accounts_of(manifest.id).max(1) as u32,
@@ -108,7 +127,7 @@ impl Engine {
             budget_floor: self.budgets.sustainable_interval(
                 manifest.id,
                 Some(device.account_id),
-                1,
+                calls,
                 sharing,
             ),
         })
@@ -123,7 +142,10 @@ impl Engine {
         wanted: &Wanted,
     ) {
         self.fit_slots(id, devices, |slot, cadence, device| {
-            let seen = harvest.observations.iter().find(|o| o.device == device.vendor_device);
+            let seen = harvest
+                .observations
+                .iter()
+                .find(|o| o.device == device.vendor_device);
             slot.fingerprint = seen.map(Observation::fingerprint);
             if let Some(seen) = seen {
                 slot.confirmed_at = Some(seen.received_at);
@@ -158,12 +180,19 @@ impl Engine {
         });
         self.fit_slots(id, devices, |slot, cadence, _| {
             slot.fingerprint = None;
-            slot.due_at = slot.due_at.min(self.after(cadence.interval)).or(slot.due_at);
+            slot.due_at = slot
+                .due_at
+                .min(self.after(cadence.interval))
+                .or(slot.due_at);
         });
         self.fleet.update(id, |slot| {
             let is_free = slot.failures == 0 && slot.not_before.is_none_or(|at| at <= now);
             if is_free && slot.shape != ReadShape::PushOnly {
-                let earliest = if wants_listing { Some(now) } else { slot.earliest_device() };
+                let earliest = if wants_listing {
+                    Some(now)
+                } else {
+                    slot.earliest_device()
+                };
                 slot.due_at = earliest.min(slot.due_at).or(slot.due_at);
             }
         });
@@ -177,18 +206,22 @@ impl Engine {
         devices: &[Device],
         mut change: impl FnMut(&mut DeviceSlot, Cadence, &Device),
     ) {
-        let Some((integration, pushed_at)) =
-            self.fleet.read(id, |slot| (slot.integration, slot.pushed_at))
+        let Some((integration, pushed_at)) = self
+            .fleet
+            .read(id, |slot| (slot.integration, slot.pushed_at))
         else {
             return;
         };
-        let Some(vendor) = self.vendors.get(integration) else { return };
+        let Some(vendor) = self.vendors.get(integration) else {
+            return;
+        };
         let cadences: Vec<Cadence> = devices
             .iter()
             .map(|device| self.cadence(device, vendor.manifest(), pushed_at))
             .collect();
         self.fleet.update(id, |slot| {
-            slot.devices.retain(|known| devices.iter().any(|device| device.id == known.id));
+            slot.devices
+                .retain(|known| devices.iter().any(|device| device.id == known.id));
             for (device, cadence) in devices.iter().zip(cadences) {
                 let known = match slot.devices.iter().position(|known| known.id == device.id) {
                     Some(index) => &mut slot.devices[index],
@@ -227,7 +260,9 @@ impl Engine {
                 .read(id, |slot| {
                     slot.devices.iter().any(|device| {
                         let limit = device.interval + device.interval / 10;
-                        device.confirmed_at.is_none_or(|at| until.duration_since(at) > limit)
+                        device
+                            .confirmed_at
+                            .is_none_or(|at| until.duration_since(at) > limit)
                     })
                 })
                 .unwrap_or(false),
@@ -236,15 +271,28 @@ impl Engine {
     }
 
     /// Ends a fetch: notes the attempt and sets the account's next due time.
-    pub(super) fn settle_poll(&self, id: AccountId, plan: &Plan, verdict: Verdict, attempt: Attempt) {
+    pub(super) fn settle_poll(
+        &self,
+        id: AccountId,
+        plan: &Plan,
+        verdict: Verdict,
+        attempt: Attempt,
+    ) {
         let now = self.now();
         let integration = plan.integration;
         match &verdict {
-            Verdict::Failed { outcome: "unreachable" } => {
-                self.breakers.note_failure(integration, now, self.entropy.as_ref());
+            Verdict::Failed {
+                outcome: "unreachable",
+            } => {
+                self.breakers
+                    .note_failure(integration, now, self.entropy.as_ref());
             }
             Verdict::Blocked { .. } => {}
-            Verdict::NotPolled | Verdict::Limited { outcome: "overBudget", .. } => {
+            Verdict::NotPolled
+            | Verdict::Limited {
+                outcome: "overBudget",
+                ..
+            } => {
                 self.breakers.note_nothing(integration);
             }
             _ => self.breakers.note_answer(integration),
@@ -255,13 +303,16 @@ impl Engine {
         }
         self.fleet.update(id, |slot| {
             slot.attempts.insert(0, attempt);
-            slot.attempts.truncate(livewatt_domain::account::AccountSchedule::KEPT_ATTEMPTS);
+            slot.attempts
+                .truncate(livewatt_domain::account::AccountSchedule::KEPT_ATTEMPTS);
             let was_hinted = slot.trigger != plan.trigger;
             let due_at = self.next_due(slot, &verdict, now);
             // A hint that came in during the fetch is served by it.
             slot.trigger = Trigger::Schedule;
             if !verdict.is_ok() {
-                slot.devices.iter_mut().for_each(|device| device.fingerprint = None);
+                slot.devices
+                    .iter_mut()
+                    .for_each(|device| device.fingerprint = None);
             }
             tracing::trace!(account.id = %id, ?due_at, was_hinted, "due again");
             slot.is_running = false;
@@ -285,7 +336,9 @@ impl Engine {
             Verdict::Failed { .. } => {
                 slot.failures = slot.failures.saturating_add(1);
                 now.saturating_add(
-                    self.options.backoff.wait(slot.failures, self.entropy.jitter(0.2)),
+                    self.options
+                        .backoff
+                        .wait(slot.failures, self.entropy.jitter(0.2)),
                 )
             }
             Verdict::Watched { until } => return *until,

@@ -42,7 +42,12 @@ fn at(millis: i64) -> Timestamp {
 fn busiest(moments: &[i64], window: i64) -> usize {
     let mut sorted = moments.to_vec();
     sorted.sort_unstable();
-    let within = |end: &i64| sorted.iter().filter(|m| *m <= end && *end - *m <= window).count();
+    let within = |end: &i64| {
+        sorted
+            .iter()
+            .filter(|m| *m <= end && *end - *m <= window)
+            .count()
+    };
     sorted.iter().map(within).max().unwrap_or(0)
 }
 
@@ -79,7 +84,9 @@ fn a_call_draws_from_all_budgets_or_from_none() {
     }
     let later = at(2 * WINDOW_MILLIS);
     for _ in 0..5 {
-        budgets.draw("acme", Some(account(3)), Priority::Routine, later).unwrap();
+        budgets
+            .draw("acme", Some(account(3)), Priority::Routine, later)
+            .unwrap();
     }
 }
 
@@ -88,12 +95,20 @@ fn there_is_room_at_the_moment_told_and_not_before() {
     let budgets = budgets();
     let who = Some(account(1));
     for step in 0..5 {
-        budgets.draw("acme", who, Priority::Routine, at(step * 60_000)).unwrap();
+        budgets
+            .draw("acme", who, Priority::Routine, at(step * 60_000))
+            .unwrap();
     }
-    let over = budgets.draw("acme", who, Priority::Routine, at(300_000)).unwrap_err();
+    let over = budgets
+        .draw("acme", who, Priority::Routine, at(300_000))
+        .unwrap_err();
     let just_before = over.until - SignedDuration::from_millis(1);
-    budgets.draw("acme", who, Priority::Routine, just_before).unwrap_err();
-    budgets.draw("acme", who, Priority::Routine, over.until).unwrap();
+    budgets
+        .draw("acme", who, Priority::Routine, just_before)
+        .unwrap_err();
+    budgets
+        .draw("acme", who, Priority::Routine, over.until)
+        .unwrap();
     // Late by less than a slot.
     let wait = over.until.duration_since(at(0)).as_millis();
     assert!((600_000..=610_000).contains(&wait), "{wait}");
@@ -103,10 +118,16 @@ fn there_is_room_at_the_moment_told_and_not_before() {
 fn calls_without_an_account_concern_the_app_only() {
     let budgets = budgets();
     for _ in 0..9 {
-        budgets.draw("acme", None, Priority::Routine, at(0)).unwrap();
+        budgets
+            .draw("acme", None, Priority::Routine, at(0))
+            .unwrap();
     }
-    budgets.draw("acme", None, Priority::Routine, at(0)).unwrap_err();
-    budgets.draw("other", None, Priority::Routine, at(0)).unwrap();
+    budgets
+        .draw("acme", None, Priority::Routine, at(0))
+        .unwrap_err();
+    budgets
+        .draw("other", None, Priority::Routine, at(0))
+        .unwrap();
 }
 
 #[test]
@@ -123,20 +144,28 @@ fn a_clock_set_back_frees_nothing_and_stalls_nothing_for_long() {
         let wait = over.until.duration_since(at(-back)).as_millis();
         assert!(wait <= 2 * i128::from(WINDOW_MILLIS) + 20_000, "{wait}");
         assert!(wait >= i128::from(WINDOW_MILLIS), "{wait}");
-        budgets.draw("acme", Some(account(1)), Priority::Routine, over.until).unwrap();
+        budgets
+            .draw("acme", Some(account(1)), Priority::Routine, over.until)
+            .unwrap();
     }
 }
 
 #[test]
 fn the_sustainable_interval_can_be_kept_up() {
     let budgets = budgets();
-    let alone = budgets.sustainable_interval("acme", Some(account(1)), 1, 1).unwrap();
+    let alone = budgets
+        .sustainable_interval("acme", Some(account(1)), 1, 1)
+        .unwrap();
     assert_eq!(alone.as_millis(), 122_000);
     for poll in 0..50 {
         let now = at(0) + SignedDuration::from_millis(poll * 122_000);
-        budgets.draw("acme", Some(account(1)), Priority::Routine, now).unwrap();
+        budgets
+            .draw("acme", Some(account(1)), Priority::Routine, now)
+            .unwrap();
     }
-    let shared = budgets.sustainable_interval("acme", Some(account(1)), 3, 4).unwrap();
+    let shared = budgets
+        .sustainable_interval("acme", Some(account(1)), 3, 4)
+        .unwrap();
     assert_eq!(shared.as_millis(), 813_334);
     assert_eq!(budgets.sustainable_interval("other", None, 1, 1), None);
 }
@@ -146,7 +175,12 @@ fn rows_are_few() {
     let budgets = budgets();
     let mut keys = std::collections::BTreeSet::new();
     for minute in 0..5_000 {
-        let _ = budgets.draw("acme", Some(account(1)), Priority::Routine, at(minute * 60_000));
+        let _ = budgets.draw(
+            "acme",
+            Some(account(1)),
+            Priority::Routine,
+            at(minute * 60_000),
+        );
         keys.extend(budgets.take_changes().into_iter().map(|row| row.key));
     }
     assert!(keys.len() <= 2 * SLOTS as usize, "{}", keys.len());
@@ -156,18 +190,34 @@ fn rows_are_few() {
 #[test]
 fn nonsense_rows_are_ignored() {
     let budgets = budgets();
-    let row = |key: &str| Spent { key: key.to_owned(), window_start: at(0), spent: 3 };
+    let row = |key: &str| Spent {
+        key: key.to_owned(),
+        window_start: at(0),
+        spent: 3,
+    };
     budgets.restore(["", "a/b", "acme/app/app/x/1", "acme/account/nobody/10000/1"].map(row));
-    budgets.restore([Spent { spent: u64::MAX, ..row("acme/app/app/10000/5") }]);
-    budgets.draw("acme", None, Priority::Asked, at(0)).unwrap_err();
-    budgets.draw("acme", None, Priority::Asked, at(2 * WINDOW_MILLIS)).unwrap();
+    budgets.restore([Spent {
+        spent: u64::MAX,
+        ..row("acme/app/app/10000/5")
+    }]);
+    budgets
+        .draw("acme", None, Priority::Asked, at(0))
+        .unwrap_err();
+    budgets
+        .draw("acme", None, Priority::Asked, at(2 * WINDOW_MILLIS))
+        .unwrap();
 }
 
 /// What happens next in a random run.
 #[derive(Debug, Clone)]
 enum Step {
     Wait(i64),
-    Draw { who: u64, is_asked: bool, latency: i64, arrives: f64 },
+    Draw {
+        who: u64,
+        is_asked: bool,
+        latency: i64,
+        arrives: f64,
+    },
     Restart,
     SetBack(i64),
 }
@@ -202,10 +252,22 @@ fn play(steps: &[Step], with_setbacks: bool) -> Vec<(u64, bool, i64)> {
                     budgets.settle("acme", Some(account(who)), start, at(end.max(now) - lag));
                 }
             }
-            Step::Draw { who, is_asked, latency, arrives } => {
+            Step::Draw {
+                who,
+                is_asked,
+                latency,
+                arrives,
+            } => {
                 let clock = at(now - lag);
-                let priority = if *is_asked { Priority::Asked } else { Priority::Routine };
-                if budgets.draw("acme", Some(account(*who)), priority, clock).is_ok() {
+                let priority = if *is_asked {
+                    Priority::Asked
+                } else {
+                    Priority::Routine
+                };
+                if budgets
+                    .draw("acme", Some(account(*who)), priority, clock)
+                    .is_ok()
+                {
                     let arrival = now + (*latency as f64 * arrives) as i64;
                     received.push((*who, *is_asked, arrival));
                     in_flight.push((*who, clock, now + latency));
@@ -213,7 +275,11 @@ fn play(steps: &[Step], with_setbacks: bool) -> Vec<(u64, bool, i64)> {
             }
             Step::Restart => {
                 stored.extend(budgets.take_changes().into_iter().map(|row| {
-                    let Spent { key, window_start, spent } = row;
+                    let Spent {
+                        key,
+                        window_start,
+                        spent,
+                    } = row;
                     (key, (window_start, spent))
                 }));
                 budgets = super::tests::budgets();
@@ -237,9 +303,8 @@ fn check(received: &[(u64, bool, i64)]) -> Result<(), TestCaseError> {
         let of = |(seen, _, at): &(u64, bool, i64)| (*seen == who).then_some(*at);
         let own = received.iter().filter_map(of).collect::<Vec<_>>();
         prop_assert!(busiest(&own, WINDOW_MILLIS) <= 7);
-        let of = |(seen, is_asked, at): &(u64, bool, i64)| {
-            (*seen == who && !is_asked).then_some(*at)
-        };
+        let of =
+            |(seen, is_asked, at): &(u64, bool, i64)| (*seen == who && !is_asked).then_some(*at);
         let routine = received.iter().filter_map(of).collect::<Vec<_>>();
         prop_assert!(busiest(&routine, WINDOW_MILLIS) <= 5);
     }

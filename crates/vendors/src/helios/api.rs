@@ -21,20 +21,38 @@ impl Api<'_> {
         password: &Secret,
     ) -> Result<Response, CallError> {
         let body = json!({ "username": username, "password": password.reveal() });
-        self.caller.post(self.api(&["login"])).json(&body).uncounted().send().await
+        self.caller
+            .post(self.api(&["login"]))
+            .json(&body)
+            .uncounted()
+            .send()
+            .await
     }
 
     pub(super) async fn refresh(&self, token: &Secret) -> Result<Response, CallError> {
         let body = json!({ "refresh": token.reveal() });
-        self.caller.post(self.api(&["refresh"])).json(&body).uncounted().send().await
+        self.caller
+            .post(self.api(&["refresh"]))
+            .json(&body)
+            .uncounted()
+            .send()
+            .await
     }
 
     pub(super) async fn sites(&self, access: &Secret) -> Result<Response, CallError> {
-        self.caller.get(self.api(&["sites"])).bearer(access).send().await
+        self.caller
+            .get(self.api(&["sites"]))
+            .bearer(access)
+            .send()
+            .await
     }
 
     pub(super) async fn live(&self, access: &Secret, site: &str) -> Result<Response, CallError> {
-        self.caller.get(self.api(&["sites", site, "live"])).bearer(access).send().await
+        self.caller
+            .get(self.api(&["sites", site, "live"]))
+            .bearer(access)
+            .send()
+            .await
     }
 
     fn api(&self, what: &[&str]) -> Url {

@@ -26,8 +26,13 @@ const RESTING_W: f64 = 10.0;
 pub(super) fn site(told: Told<wire::Site>, drift: &mut Drift) -> Option<Site> {
     let told = told.take("sites[]", drift)?;
     let id = told.id.take("site.id", drift).filter(|id| !id.is_empty())?;
-    let timezone = told.timezone.take("site.timezone", drift).filter(|name| !name.is_empty());
-    let zone = timezone.as_deref().and_then(|name| TimeZone::get(name).ok());
+    let timezone = told
+        .timezone
+        .take("site.timezone", drift)
+        .filter(|name| !name.is_empty());
+    let zone = timezone
+        .as_deref()
+        .and_then(|name| TimeZone::get(name).ok());
     if timezone.is_some() && zone.is_none() {
         drift.note("site.timezone", "(unknown zone)");
     }
@@ -40,7 +45,10 @@ pub(super) fn site(told: Told<wire::Site>, drift: &mut Drift) -> Option<Site> {
         .map(|midnight| midnight.timestamp());
     Some(Site {
         id,
-        name: told.name.take("site.name", drift).filter(|name| !name.is_empty()),
+        name: told
+            .name
+            .take("site.name", drift)
+            .filter(|name| !name.is_empty()),
         timezone,
         installed_at,
         longitude: told.lon.take("site.lon", drift).map(|Number(east)| east),
@@ -77,7 +85,10 @@ pub(super) fn live(
         drift,
         at,
         is_lost,
-        told: SiteTold { observations: Vec::new(), is_complete: true },
+        told: SiteTold {
+            observations: Vec::new(),
+            is_complete: true,
+        },
     };
     reader.device(DeviceKind::Inverter, "inverter", told.inverter, inverter);
     reader.device(DeviceKind::Battery, "battery", told.battery, battery);
@@ -138,15 +149,19 @@ impl Reader<'_> {
             self.told.is_complete = false;
             return;
         };
-        let connected = block.take_connected().take(&format!("{name}.connected"), self.drift);
+        let connected = block
+            .take_connected()
+            .take(&format!("{name}.connected"), self.drift);
         let is_connected = connected != Some(false);
         // Of a device that is lost nothing is told, which does not make its last values untrue.
-        let completeness =
-            if is_connected { Completeness::Complete } else { Completeness::Partial };
+        let completeness = if is_connected {
+            Completeness::Complete
+        } else {
+            Completeness::Partial
+        };
         let (started_at, received_at) = (self.response.started_at, self.response.received_at);
         let device = VendorDevice { kind, id };
-        let mut seen =
-            Observation::new(device, completeness, Via::Poll, started_at, received_at);
+        let mut seen = Observation::new(device, completeness, Via::Poll, started_at, received_at);
         if self.is_lost || !is_connected {
             seen.presence = Presence::Offline;
         }
@@ -167,9 +182,17 @@ impl Reader<'_> {
 fn inverter(told: wire::Inverter, site: &Site, teller: &mut Teller<'_>) {
     teller.tell(inverter::MODEL, "model", told.model);
     teller.number(inverter::PRODUCTION_RATE, "power", told.power.kilo());
-    teller.number(inverter::TOTAL_LIFETIME_PRODUCTION, "total_wh", told.total_wh.kilo());
+    teller.number(
+        inverter::TOTAL_LIFETIME_PRODUCTION,
+        "total_wh",
+        told.total_wh.kilo(),
+    );
     // Totals of today and of all days, but no series.
-    teller.seen.tell(inverter::PRODUCTION_STATISTICS, Some(Capability::of(false)), None);
+    teller.seen.tell(
+        inverter::PRODUCTION_STATISTICS,
+        Some(Capability::of(false)),
+        None,
+    );
     let seen = &mut *teller.seen;
     seen.tell(inverter::TIMEZONE, site.timezone.clone(), None);
     tell_site(seen, site, inverter::SITE_NAME, inverter::INSTALLATION_DATE);
@@ -185,19 +208,29 @@ fn battery(told: wire::Battery, site: &Site, teller: &mut Teller<'_>) {
         })
     });
     teller.tell(battery::MODEL, "model", told.model);
-    teller.number(battery::BATTERY_CAPACITY, "capacity_wh", told.capacity_wh.kilo());
+    teller.number(
+        battery::BATTERY_CAPACITY,
+        "capacity_wh",
+        told.capacity_wh.kilo(),
+    );
     teller.number(battery::BATTERY_LEVEL, "soc", told.soc);
     teller.number(battery::CHARGE_RATE, "power", told.power.kilo());
     teller.tell(battery::STATUS, "power", without_oddity(status));
     let unplaced = OperationMode::Unknown;
-    teller.word_or(battery::OPERATION_MODE, "mode", told.mode, unplaced, |word| {
-        Some(match word {
-            "self_use" => OperationMode::SelfReliance,
-            "backup" => OperationMode::ImportFocus,
-            "idle" => OperationMode::Idle,
-            _ => return None,
-        })
-    });
+    teller.word_or(
+        battery::OPERATION_MODE,
+        "mode",
+        told.mode,
+        unplaced,
+        |word| {
+            Some(match word {
+                "self_use" => OperationMode::SelfReliance,
+                "backup" => OperationMode::ImportFocus,
+                "idle" => OperationMode::Idle,
+                _ => return None,
+            })
+        },
+    );
     let seen = &mut *teller.seen;
     for (key, is_capable) in [
         (battery::IMPORT_FOCUS, true),
@@ -216,7 +249,11 @@ fn meter(told: wire::Meter, site: &Site, teller: &mut Teller<'_>) {
     teller.tell(meter::MODEL, "model", told.model);
     teller.number(meter::POWER, "power", told.power.kilo());
     let seen = &mut *teller.seen;
-    seen.tell(meter::MEASURES_CONSUMPTION, Some(Capability::of(true)), None);
+    seen.tell(
+        meter::MEASURES_CONSUMPTION,
+        Some(Capability::of(true)),
+        None,
+    );
     seen.tell(meter::MEASURES_PRODUCTION, Some(Capability::of(true)), None);
     tell_site(seen, site, meter::SITE_NAME, meter::INSTALLATION_DATE);
     tell_position(seen, site, meter::LONGITUDE, meter::LATITUDE);
@@ -224,14 +261,21 @@ fn meter(told: wire::Meter, site: &Site, teller: &mut Teller<'_>) {
 
 fn heatpump(told: wire::Heatpump, _site: &Site, teller: &mut Teller<'_>) {
     teller.tell(hvac::MODEL, "model", told.model);
-    teller.seen.tell(hvac::CATEGORY, Some(HvacCategory::HeatPump), None);
+    teller
+        .seen
+        .tell(hvac::CATEGORY, Some(HvacCategory::HeatPump), None);
     teller.number(hvac::CONSUMPTION_RATE, "power", told.power.kilo());
     teller.number(hvac::CURRENT_TEMPERATURE, "room_temp", told.room_temp);
-    teller.word(hvac::IS_ACTIVE, "activity", told.activity, |word| match word {
-        "heating" | "cooling" => Some(true),
-        "idle" | "off" => Some(false),
-        _ => None,
-    });
+    teller.word(
+        hvac::IS_ACTIVE,
+        "activity",
+        told.activity,
+        |word| match word {
+            "heating" | "cooling" => Some(true),
+            "idle" | "off" => Some(false),
+            _ => None,
+        },
+    );
     teller.word(hvac::MODE, "mode", told.mode, |word| {
         Some(match word {
             "heating" => HvacMode::Heat,
@@ -244,41 +288,74 @@ fn heatpump(told: wire::Heatpump, _site: &Site, teller: &mut Teller<'_>) {
     teller.number(hvac::HEAT_SETPOINT, "heat_to", told.heat_to);
     teller.number(hvac::COOL_SETPOINT, "cool_to", told.cool_to);
     // A hold that ends by itself is a hold all the same: the program is not followed.
-    teller.word(hvac::HOLD_TYPE, "program", told.program, |word| match word {
-        "schedule" => Some(HoldType::Scheduled),
-        "hold" => Some(HoldType::Permanent),
-        _ => None,
-    });
-    let modes = vec![HvacMode::Off, HvacMode::Auto, HvacMode::Cool, HvacMode::Heat];
+    teller.word(
+        hvac::HOLD_TYPE,
+        "program",
+        told.program,
+        |word| match word {
+            "schedule" => Some(HoldType::Scheduled),
+            "hold" => Some(HoldType::Permanent),
+            _ => None,
+        },
+    );
+    let modes = vec![
+        HvacMode::Off,
+        HvacMode::Auto,
+        HvacMode::Cool,
+        HvacMode::Heat,
+    ];
     let range = |min, max| Some(Range { min, max });
     let seen = &mut *teller.seen;
     seen.tell(hvac::CAPABLE_MODES, Some(modes), None);
-    seen.tell(hvac::HEAT_SETPOINT_RANGE, range(Some(10.0), Some(28.0)), None);
-    seen.tell(hvac::COOL_SETPOINT_RANGE, range(Some(18.0), Some(32.0)), None);
-    seen.tell(hvac::SETPOINT_DIFFERENCE_RANGE, range(Some(1.0), None), None);
+    seen.tell(
+        hvac::HEAT_SETPOINT_RANGE,
+        range(Some(10.0), Some(28.0)),
+        None,
+    );
+    seen.tell(
+        hvac::COOL_SETPOINT_RANGE,
+        range(Some(18.0), Some(32.0)),
+        None,
+    );
+    seen.tell(
+        hvac::SETPOINT_DIFFERENCE_RANGE,
+        range(Some(1.0), None),
+        None,
+    );
     seen.tell(hvac::SET_FOLLOW_SCHEDULE, Some(Capability::of(true)), None);
     seen.tell(hvac::SET_PERMANENT_HOLD, Some(Capability::of(true)), None);
 }
 
 fn charger(told: wire::Charger, _site: &Site, teller: &mut Teller<'_>) {
-    let is_charging = told.state.as_value().is_some_and(|state| state == "charging");
+    let is_charging = told
+        .state
+        .as_value()
+        .is_some_and(|state| state == "charging");
     teller.tell(charger::MODEL, "model", told.model);
     // Power is told as 0 when none flows; the contract tells it only while charging.
-    teller.number(charger::CHARGE_RATE, "power", told.power.kilo().only_if(is_charging));
+    teller.number(
+        charger::CHARGE_RATE,
+        "power",
+        told.power.kilo().only_if(is_charging),
+    );
     teller.number(charger::MAX_CURRENT, "limit_a", told.limit_a);
     teller.word(charger::POWER_DELIVERY_STATE, "state", told.state, |word| {
         use ChargerPowerDeliveryState as State;
         Some(match word {
             "free" => State::Unplugged,
             "charging" => State::Charging,
-            "stopped" => State::Stopped,
-            // Plugged, but nothing flows, for want of a start, of power, or of appetite.
-            "occupied" | "done" => State::NoPower,
+            "stopped" | "done" => State::Stopped,
+            // Plugged, but nothing flows, for want of a start or of power.
+            "occupied" => State::NoPower,
             "error" => State::Fault,
             _ => return None,
         })
     });
-    for key in [charger::START_CHARGING, charger::STOP_CHARGING, charger::SET_MAX_CURRENT] {
+    for key in [
+        charger::START_CHARGING,
+        charger::STOP_CHARGING,
+        charger::SET_MAX_CURRENT,
+    ] {
         teller.seen.tell(key, Some(Capability::of(true)), None);
     }
 }

@@ -90,14 +90,20 @@ impl Helios {
             brands,
             is_one_brand_per_account: false,
             reads: ReadShape::WholeAccount,
-            cadence: CadencePolicy { shortest: None, reconcile: None },
+            cadence: CadencePolicy {
+                shortest: None,
+                reconcile: None,
+            },
             budgets: Vec::new(),
         };
         Self { options, manifest }
     }
 
     const fn api<'a>(&'a self, caller: &'a Caller) -> Api<'a> {
-        Api { base_url: &self.options.base_url, caller }
+        Api {
+            base_url: &self.options.base_url,
+            caller,
+        }
     }
 
     /// Lists the sites; the flag tells whether the list holds all of them.
@@ -113,7 +119,9 @@ impl Helios {
             return Err(response.malformed("the answer holds no list of sites"));
         };
         let told = list.len();
-        let sites = list.into_iter().filter_map(|site| convert::site(site, drift));
+        let sites = list
+            .into_iter()
+            .filter_map(|site| convert::site(site, drift));
         let sites = sites.collect::<Vec<_>>();
         let is_complete = sites.len() == told;
         Ok((sites, is_complete))
@@ -128,7 +136,10 @@ impl Helios {
         old: Option<Session>,
     ) -> Result<Session, AccountOutcome> {
         let answer: wire::Session = lenient::object(response)?;
-        let life = answer.access_ttl.as_value().map_or(DEFAULT_LIFE_SECS, |number| number.0);
+        let life = answer
+            .access_ttl
+            .as_value()
+            .map_or(DEFAULT_LIFE_SECS, |number| number.0);
         let text = |told: lenient::Told<String>| told.as_value().cloned().filter(|t| !t.is_empty());
         let (old_refresh, old_sites) = match old {
             Some(old) => (Some(old.refresh), old.sites),
@@ -143,14 +154,24 @@ impl Helios {
             Ok((sites, true)) => sites,
             Ok((_, false)) | Err(_) => old_sites,
         };
-        Ok(Session { access, refresh, usable_until: usable_until(now, life), sites })
+        Ok(Session {
+            access,
+            refresh,
+            usable_until: usable_until(now, life),
+            sites,
+        })
     }
 
     async fn read_sites(&self, cx: &AccountContext<'_>, access: &Secret, sites: &[Site]) -> Reads {
         let api = &self.api(cx.caller);
-        let mut reads = Reads { is_complete: true, ..Reads::default() };
+        let mut reads = Reads {
+            is_complete: true,
+            ..Reads::default()
+        };
         for group in sites.chunks(PARALLEL) {
-            let answers = group.iter().map(|site| async move { (site, api.live(access, &site.id).await) });
+            let answers = group
+                .iter()
+                .map(|site| async move { (site, api.live(access, &site.id).await) });
             for (site, answer) in join_all(answers).await {
                 match answer {
                     Ok(response) => reads.take_answer(site, &response),
@@ -235,12 +256,16 @@ impl Vendor for Helios {
         };
         let response = match self.api(cx.caller).sign_in(&username, &password).await {
             Ok(response) if response.status == 401 => {
-                return Ok(password_form(Some("The user name or the password is wrong.")));
+                return Ok(password_form(Some(
+                    "The user name or the password is wrong.",
+                )));
             }
             Ok(response) => response,
             Err(error) => return Err(link_problem(error.into())),
         };
-        let session = self.session(cx.caller, cx.clock.now(), &response, None).await;
+        let session = self
+            .session(cx.caller, cx.clock.now(), &response, None)
+            .await;
         Ok(LinkOutcome::Done(LinkedAccount {
             vendor_account_id: username.to_lowercase(),
             credentials: seal(&session.map_err(link_problem)?),
@@ -260,7 +285,10 @@ impl Vendor for Helios {
             Ok(response) => response,
             Err(error) => return RefreshOutcome::Failed(error.into()),
         };
-        match self.session(cx.caller, cx.clock.now(), &response, Some(old)).await {
+        match self
+            .session(cx.caller, cx.clock.now(), &response, Some(old))
+            .await
+        {
             Ok(session) => RefreshOutcome::Refreshed(seal(&session)),
             Err(outcome) => RefreshOutcome::Failed(outcome),
         }
@@ -283,15 +311,21 @@ impl Vendor for Helios {
         };
         let mut reads = self.read_sites(&cx, &access, &sites).await;
         drift.append(std::mem::take(&mut reads.drift));
-        let devices =
-            reads.observations.iter().map(|seen| seen.device.clone()).collect::<Vec<_>>();
+        let devices = reads
+            .observations
+            .iter()
+            .map(|seen| seen.device.clone())
+            .collect::<Vec<_>>();
         let inventory = if knows_all_sites && reads.is_complete {
             Inventory::Complete(devices)
         } else {
             Inventory::Partial(devices)
         };
         // One site that fails does not spoil the others, but nobody must think that all is well.
-        let account = reads.verdict.or(reads.failure).unwrap_or(AccountOutcome::Ok);
+        let account = reads
+            .verdict
+            .or(reads.failure)
+            .unwrap_or(AccountOutcome::Ok);
         Harvest {
             inventory: (reads.answers > 0 || account == AccountOutcome::Ok).then_some(inventory),
             observations: reads.observations,
@@ -302,7 +336,9 @@ impl Vendor for Helios {
     }
 
     fn calls_per_read(&self, devices: usize) -> u32 {
-        u32::try_from(devices.div_ceil(DEVICES_OF_A_SITE)).unwrap_or(u32::MAX).max(1)
+        let sites = u32::try_from(devices.div_ceil(DEVICES_OF_A_SITE)).unwrap_or(u32::MAX);
+        // And one for the list of sites.
+        sites.max(1).saturating_add(1)
     }
 }
 

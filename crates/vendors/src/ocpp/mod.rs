@@ -80,7 +80,10 @@ static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| Manifest {
         .collect(),
     is_one_brand_per_account: true,
     reads: ReadShape::PushOnly,
-    cadence: CadencePolicy { shortest: None, reconcile: None },
+    cadence: CadencePolicy {
+        shortest: None,
+        reconcile: None,
+    },
     budgets: Vec::new(),
     scopes: vec![Scope::ChargerReadData, Scope::ChargerControlCharging],
 });
@@ -142,7 +145,9 @@ fn begin(public_url: &Url, entropy: &dyn Entropy) -> Result<LinkOutcome, LinkPro
         .ok_or_else(|| LinkProblem::Unexpected("the public address is not http(s)".to_owned()))?;
     let station_id = format!("LW-{}-{}", random_word(entropy, 4), random_word(entropy, 4));
     let password = random_word(entropy, PASSWORD_LENGTH);
-    let kept = Kept { password_sha256: hex::encode(Sha256::digest(password.as_bytes())) };
+    let kept = Kept {
+        password_sha256: hex::encode(Sha256::digest(password.as_bytes())),
+    };
     let kept = serde_json::to_string(&kept).map_err(|e| LinkProblem::Unexpected(e.to_string()))?;
     Ok(LinkOutcome::Instructions {
         account: LinkedAccount {
@@ -183,5 +188,8 @@ const PASSWORD_LENGTH: usize = 20;
 fn random_word(entropy: &dyn Entropy, length: usize) -> String {
     let mut bytes = vec![0; length];
     entropy.fill(&mut bytes);
-    bytes.into_iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect()
+    bytes
+        .into_iter()
+        .map(|byte| char::from(ALPHABET[usize::from(byte % 32)]))
+        .collect()
 }

@@ -26,7 +26,11 @@ impl Api<'_> {
     ) -> Result<Response, CallError> {
         let body = json!({ "username": username, "password": password.reveal() });
         let url = address(self.base_url, &["v2", "sessions"]);
-        named(self.caller.post(url)).json(&body).uncounted().send().await
+        named(self.caller.post(url))
+            .json(&body)
+            .uncounted()
+            .send()
+            .await
     }
 
     pub(super) async fn cars(&self, token: &Secret) -> Result<Response, CallError> {

@@ -26,7 +26,10 @@ pub(super) fn inventory(cars: List<wire::ListedCar>, drift: &mut Drift) -> Inven
         .into_iter()
         .filter_map(|car| car.take("cars[]", drift)?.id.take("cars[].id", drift))
         .filter(|id| !id.is_empty())
-        .map(|id| VendorDevice { kind: DeviceKind::Vehicle, id })
+        .map(|id| VendorDevice {
+            kind: DeviceKind::Vehicle,
+            id,
+        })
         .collect::<Vec<_>>();
     if devices.len() == listed {
         Inventory::Complete(devices)
@@ -44,8 +47,13 @@ pub(super) fn car(
 ) -> Observation {
     // Only the position may be kept back without being unknown: it is while the car is driving.
     let (started_at, received_at) = (response.started_at, response.received_at);
-    let mut seen =
-        Observation::new(device, Completeness::Partial, Via::Poll, started_at, received_at);
+    let mut seen = Observation::new(
+        device,
+        Completeness::Partial,
+        Via::Poll,
+        started_at,
+        received_at,
+    );
     if told.asleep.take("asleep", drift) == Some(true) {
         seen.presence = Presence::Asleep;
     }
@@ -71,36 +79,69 @@ pub(super) fn car(
         teller.seen.tell(key, Some(Capability::of(true)), None);
     }
 
-    let battery = told.battery.take("car.battery", teller.drift).unwrap_or_default();
+    let battery = told
+        .battery
+        .take("car.battery", teller.drift)
+        .unwrap_or_default();
     teller.number(vehicle::BATTERY_LEVEL, "battery.percent", battery.percent);
     let range = battery.range_miles.times(MILE);
     teller.number(vehicle::RANGE, "battery.range_miles", range);
-    teller.number(vehicle::BATTERY_CAPACITY, "battery.capacity_kwh", battery.capacity_kwh);
+    teller.number(
+        vehicle::BATTERY_CAPACITY,
+        "battery.capacity_kwh",
+        battery.capacity_kwh,
+    );
 
-    let charger = told.charger.take("car.charger", teller.drift).unwrap_or_default();
-    let is_charging = told.charge_state.as_value().is_some_and(|state| state == "CHARGING");
+    let charger = told
+        .charger
+        .take("car.charger", teller.drift)
+        .unwrap_or_default();
+    let is_charging = told
+        .charge_state
+        .as_value()
+        .is_some_and(|state| state == "CHARGING");
     let rate = power_kw(charger.amps, charger.volts, charger.phases).only_if(is_charging);
     teller.number(vehicle::CHARGE_RATE, "charger.amps", rate);
-    teller.number(vehicle::MAX_CURRENT, "charger.amps_limit", charger.amps_limit);
+    teller.number(
+        vehicle::MAX_CURRENT,
+        "charger.amps_limit",
+        charger.amps_limit,
+    );
     teller.number(vehicle::CHARGE_LIMIT, "target_percent", told.target_percent);
-    teller.number(vehicle::CHARGE_TIME_REMAINING, "minutes_left", told.minutes_left);
-    teller.word(vehicle::POWER_DELIVERY_STATE, "charge_state", told.charge_state, |word| {
-        use VehiclePowerDeliveryState as State;
-        Some(match word {
-            "UNPLUGGED" => State::Unplugged,
-            "WAITING" => State::Initializing,
-            "CHARGING" => State::Charging,
-            "STOPPED" => State::Stopped,
-            "FULL" => State::Complete,
-            "NO_POWER" => State::NoPower,
-            "ERROR" => State::Fault,
-            _ => return None,
-        })
-    });
-    teller.number(vehicle::ODOMETER, "odometer_miles", told.odometer_miles.times(MILE));
+    teller.number(
+        vehicle::CHARGE_TIME_REMAINING,
+        "minutes_left",
+        told.minutes_left,
+    );
+    teller.word(
+        vehicle::POWER_DELIVERY_STATE,
+        "charge_state",
+        told.charge_state,
+        |word| {
+            use VehiclePowerDeliveryState as State;
+            Some(match word {
+                "UNPLUGGED" => State::Unplugged,
+                "WAITING" => State::Initializing,
+                "CHARGING" => State::Charging,
+                "STOPPED" => State::Stopped,
+                "FULL" => State::Complete,
+                "NO_POWER" => State::NoPower,
+                "ERROR" => State::Fault,
+                _ => return None,
+            })
+        },
+    );
+    teller.number(
+        vehicle::ODOMETER,
+        "odometer_miles",
+        told.odometer_miles.times(MILE),
+    );
 
     if let Some(location) = told.location.take("car.location", teller.drift) {
-        teller.position((vehicle::LONGITUDE, vehicle::LATITUDE), (location.lon, location.lat));
+        teller.position(
+            (vehicle::LONGITUDE, vehicle::LATITUDE),
+            (location.lon, location.lat),
+        );
     }
     seen
 }

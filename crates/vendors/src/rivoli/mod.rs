@@ -86,7 +86,10 @@ impl Rivoli {
             }],
             is_one_brand_per_account: true,
             reads: ReadShape::PerDevice,
-            cadence: CadencePolicy { shortest: None, reconcile: None },
+            cadence: CadencePolicy {
+                shortest: None,
+                reconcile: None,
+            },
             budgets: vec![
                 budget("account-10m", BudgetScope::Account, 40, ten_minutes, 4),
                 budget("account-day", BudgetScope::Account, 3_000, day, 100),
@@ -98,7 +101,10 @@ impl Rivoli {
     }
 
     const fn api<'a>(&'a self, caller: &'a Caller) -> Api<'a> {
-        Api { base_url: &self.options.base_url, caller }
+        Api {
+            base_url: &self.options.base_url,
+            caller,
+        }
     }
 
     async fn sign_in(
@@ -109,15 +115,24 @@ impl Rivoli {
         now: impl Fn() -> Timestamp,
     ) -> Result<Session, NoSession> {
         let failed = |error: crate::http::CallError| NoSession::Failed(error.into());
-        let response = self.api(caller).sign_in(username, password).await.map_err(failed)?;
+        let response = self
+            .api(caller)
+            .sign_in(username, password)
+            .await
+            .map_err(failed)?;
         if response.status == 401 {
             return Err(NoSession::WrongPassword);
         }
         let answer: wire::Session = lenient::object(&response).map_err(NoSession::Failed)?;
         let Some(token) = answer.token.as_value().filter(|token| !token.is_empty()) else {
-            return Err(NoSession::Failed(response.malformed("the answer holds no token")));
+            return Err(NoSession::Failed(
+                response.malformed("the answer holds no token"),
+            ));
         };
-        let life = answer.expires_in.as_value().map_or(DEFAULT_LIFE_SECS, |number| number.0);
+        let life = answer
+            .expires_in
+            .as_value()
+            .map_or(DEFAULT_LIFE_SECS, |number| number.0);
         Ok(Session {
             username: username.to_owned(),
             password: password.clone(),
@@ -130,7 +145,9 @@ impl Rivoli {
     async fn read_cars(&self, api: &Api<'_>, token: &Secret, cars: &[VendorDevice]) -> Reads {
         let mut reads = Reads::default();
         for group in cars.chunks(PARALLEL) {
-            let answers = group.iter().map(|car| async move { (car, api.car(token, &car.id).await) });
+            let answers = group
+                .iter()
+                .map(|car| async move { (car, api.car(token, &car.id).await) });
             for (car, answer) in join_all(answers).await {
                 match answer {
                     Ok(response) => reads.take_answer(car, &response),
@@ -167,7 +184,8 @@ impl Reads {
             408 => self.troubled.push((car.clone(), DeviceTrouble::Offline)),
             _ => match lenient::object(response) {
                 Ok(told) => {
-                    self.harvest.push(convert::car(told, car.clone(), response, &mut self.drift));
+                    self.harvest
+                        .push(convert::car(told, car.clone(), response, &mut self.drift));
                 }
                 Err(outcome) => self.take_failure(car, outcome),
             },
@@ -187,7 +205,13 @@ impl Reads {
 
     /// A cloud that answered well about any car is well: then a failure is the car's own.
     fn finish(self, inventory: Option<crate::harvest::Inventory>) -> Harvest {
-        let Self { harvest, mut troubled, doubtful, verdict, drift } = self;
+        let Self {
+            harvest,
+            mut troubled,
+            doubtful,
+            verdict,
+            drift,
+        } = self;
         let is_cloud_well = !harvest.is_empty() || !troubled.is_empty();
         let mut account = verdict.unwrap_or(AccountOutcome::Ok);
         for (car, outcome) in doubtful {
@@ -208,7 +232,13 @@ impl Reads {
                 }
             }
         }
-        Harvest { observations: harvest, inventory, troubled, account, drift: drift.into_words() }
+        Harvest {
+            observations: harvest,
+            inventory,
+            troubled,
+            account,
+            drift: drift.into_words(),
+        }
     }
 }
 
@@ -231,14 +261,17 @@ impl Vendor for Rivoli {
         let Some((username, password)) = password_input(&fields) else {
             return Ok(password_form(Some("Please fill in both fields.")));
         };
-        match self.sign_in(cx.caller, &username, &password, || cx.clock.now()).await {
+        match self
+            .sign_in(cx.caller, &username, &password, || cx.clock.now())
+            .await
+        {
             Ok(session) => Ok(LinkOutcome::Done(LinkedAccount {
                 vendor_account_id: username.to_lowercase(),
                 credentials: seal(&session),
             })),
-            Err(NoSession::WrongPassword) => {
-                Ok(password_form(Some("The user name or the password is wrong.")))
-            }
+            Err(NoSession::WrongPassword) => Ok(password_form(Some(
+                "The user name or the password is wrong.",
+            ))),
             Err(NoSession::Failed(outcome)) => Err(link_problem(outcome)),
         }
     }
@@ -248,7 +281,10 @@ impl Vendor for Rivoli {
             let what = "what was kept of the sign-in is unreadable";
             return RefreshOutcome::Revoked(what.to_owned());
         };
-        match self.sign_in(cx.caller, &old.username, &old.password, || cx.clock.now()).await {
+        match self
+            .sign_in(cx.caller, &old.username, &old.password, || cx.clock.now())
+            .await
+        {
             Ok(session) => RefreshOutcome::Refreshed(seal(&session)),
             Err(NoSession::WrongPassword) => {
                 RefreshOutcome::Revoked("the vendor no longer accepts the password".to_owned())

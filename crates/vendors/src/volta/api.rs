@@ -53,7 +53,11 @@ impl Api<'_> {
     }
 
     pub(super) async fn refresh(&self, token: &Secret) -> Result<Response, CallError> {
-        self.token(&[("grant_type", "refresh_token"), ("refresh_token", token.reveal())]).await
+        self.token(&[
+            ("grant_type", "refresh_token"),
+            ("refresh_token", token.reveal()),
+        ])
+        .await
     }
 
     async fn token(&self, grant: &[(&str, &str)]) -> Result<Response, CallError> {
@@ -71,7 +75,11 @@ impl Api<'_> {
     }
 
     pub(super) async fn account(&self, access: &Secret) -> Result<Response, CallError> {
-        self.caller.get(self.v1("account")).bearer(access).send().await
+        self.caller
+            .get(self.v1("account"))
+            .bearer(access)
+            .send()
+            .await
     }
 
     pub(super) async fn subscribe(
@@ -80,11 +88,20 @@ impl Api<'_> {
         callback_url: &Url,
     ) -> Result<Response, CallError> {
         let body = json!({ "callback_url": callback_url.as_str() });
-        self.caller.put(self.v1("subscription")).bearer(access).json(&body).send().await
+        self.caller
+            .put(self.v1("subscription"))
+            .bearer(access)
+            .json(&body)
+            .send()
+            .await
     }
 
     pub(super) async fn unsubscribe(&self, access: &Secret) -> Result<Response, CallError> {
-        self.caller.delete(self.v1("subscription")).bearer(access).send().await
+        self.caller
+            .delete(self.v1("subscription"))
+            .bearer(access)
+            .send()
+            .await
     }
 
     fn v1(&self, what: &str) -> Url {
@@ -119,7 +136,9 @@ pub(super) fn verify(
     now: Timestamp,
 ) -> Result<(), PushError> {
     let part = |name: &str| {
-        signature.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
+        signature
+            .split(',')
+            .find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
     };
     let (Some(time), Some(digest)) = (part("t"), part("v1")) else {
         return Err(PushError::Unverified);
@@ -131,7 +150,8 @@ pub(super) fn verify(
     mac.update(b".");
     mac.update(body);
     // Compares in constant time.
-    mac.verify_slice(&digest).map_err(|_| PushError::Unverified)?;
+    mac.verify_slice(&digest)
+        .map_err(|_| PushError::Unverified)?;
     let signed_at = time
         .parse()
         .ok()

@@ -21,7 +21,10 @@ use crate::{
 
 /// What an account's answer says of its devices.
 pub(super) fn account(account: wire::Account, response: &Response) -> Harvest {
-    let wire::Account { vehicles, wallboxes } = account;
+    let wire::Account {
+        vehicles,
+        wallboxes,
+    } = account;
     if vehicles.as_value().is_none() && wallboxes.as_value().is_none() {
         return Harvest::barren(response.malformed("neither vehicles nor wallboxes"));
     }
@@ -46,7 +49,10 @@ pub(super) fn account(account: wire::Account, response: &Response) -> Harvest {
         is_complete &= seen.is_some();
         observations.extend(seen);
     }
-    let devices = observations.iter().map(|seen| seen.device.clone()).collect();
+    let devices = observations
+        .iter()
+        .map(|seen| seen.device.clone())
+        .collect();
     Harvest {
         observations,
         inventory: Some(match is_complete {
@@ -105,18 +111,30 @@ fn vehicle(told: wire::Vehicle, mut seen: Observation, drift: &mut Drift) -> Obs
     ] {
         teller.seen.tell(key, Some(Capability::of(true)), None);
     }
-    let charge = told.charge.take("vehicle.charge", teller.drift).unwrap_or_default();
+    let charge = told
+        .charge
+        .take("vehicle.charge", teller.drift)
+        .unwrap_or_default();
     vehicle_charge(charge, &mut teller);
 
-    let odometer = told.odometer.take("vehicle.odometer", teller.drift).unwrap_or_default();
+    let odometer = told
+        .odometer
+        .take("vehicle.odometer", teller.drift)
+        .unwrap_or_default();
     teller.block = "vehicle.odometer";
     teller.at = moment(odometer.at, &mut teller);
     teller.number(vehicle::ODOMETER, "km", odometer.km);
 
-    let position = told.position.take("vehicle.position", teller.drift).unwrap_or_default();
+    let position = told
+        .position
+        .take("vehicle.position", teller.drift)
+        .unwrap_or_default();
     teller.block = "vehicle.position";
     teller.at = moment(position.at, &mut teller);
-    teller.position((vehicle::LONGITUDE, vehicle::LATITUDE), (position.lon, position.lat));
+    teller.position(
+        (vehicle::LONGITUDE, vehicle::LATITUDE),
+        (position.lon, position.lat),
+    );
     seen
 }
 
@@ -130,21 +148,30 @@ fn vehicle_charge(told: wire::VehicleCharge, teller: &mut Teller<'_>) {
     teller.number(vehicle::BATTERY_CAPACITY, "capacity_kwh", told.capacity_kwh);
     teller.number(vehicle::CHARGE_LIMIT, "limit_percent", told.limit_percent);
     teller.number(vehicle::CHARGE_RATE, "power_kw", rate);
-    teller.number(vehicle::CHARGE_TIME_REMAINING, "minutes_to_full", told.minutes_to_full);
+    teller.number(
+        vehicle::CHARGE_TIME_REMAINING,
+        "minutes_to_full",
+        told.minutes_to_full,
+    );
     teller.number(vehicle::MAX_CURRENT, "max_amps", told.max_amps);
-    teller.word(vehicle::POWER_DELIVERY_STATE, "status", told.status, |word| {
-        use VehiclePowerDeliveryState as State;
-        Some(match word {
-            "disconnected" => State::Unplugged,
-            "starting" => State::Initializing,
-            "charging" => State::Charging,
-            "paused" => State::Stopped,
-            "complete" => State::Complete,
-            "no_power" => State::NoPower,
-            "fault" => State::Fault,
-            _ => return None,
-        })
-    });
+    teller.word(
+        vehicle::POWER_DELIVERY_STATE,
+        "status",
+        told.status,
+        |word| {
+            use VehiclePowerDeliveryState as State;
+            Some(match word {
+                "disconnected" => State::Unplugged,
+                "starting" => State::Initializing,
+                "charging" => State::Charging,
+                "paused" => State::Stopped,
+                "complete" => State::Complete,
+                "no_power" => State::NoPower,
+                "fault" => State::Fault,
+                _ => return None,
+            })
+        },
+    );
 }
 
 fn wallbox(told: wire::Wallbox, mut seen: Observation, drift: &mut Drift) -> Observation {
@@ -159,10 +186,17 @@ fn wallbox(told: wire::Wallbox, mut seen: Observation, drift: &mut Drift) -> Obs
     teller.tell(charger::SERIAL_NUMBER, "serial", told.serial);
     teller.tell(charger::MODEL, "model", told.model);
     teller.number(charger::YEAR, "year", told.year);
-    for key in [charger::START_CHARGING, charger::STOP_CHARGING, charger::SET_MAX_CURRENT] {
+    for key in [
+        charger::START_CHARGING,
+        charger::STOP_CHARGING,
+        charger::SET_MAX_CURRENT,
+    ] {
         teller.seen.tell(key, Some(Capability::of(true)), None);
     }
-    let charge = told.charge.take("wallbox.charge", teller.drift).unwrap_or_default();
+    let charge = told
+        .charge
+        .take("wallbox.charge", teller.drift)
+        .unwrap_or_default();
     wallbox_charge(charge, &mut teller);
     seen
 }
@@ -173,20 +207,29 @@ fn wallbox_charge(told: wire::WallboxCharge, teller: &mut Teller<'_>) {
     teller.at = moment(told.at, teller);
     let rate = while_charging(told.power_kw, &told.status);
     teller.number(charger::CHARGE_RATE, "power_kw", rate);
-    teller.number(charger::MAX_CURRENT, "current_limit_amps", told.current_limit_amps);
-    teller.word(charger::POWER_DELIVERY_STATE, "status", told.status, |word| {
-        use ChargerPowerDeliveryState as State;
-        Some(match word {
-            "available" => State::Unplugged,
-            "preparing" => State::Initializing,
-            "charging" => State::Charging,
-            "paused" => State::Stopped,
-            // The car takes no more; a charger cannot know that it is full.
-            "finished" => State::NoPower,
-            "fault" => State::Fault,
-            _ => return None,
-        })
-    });
+    teller.number(
+        charger::MAX_CURRENT,
+        "current_limit_amps",
+        told.current_limit_amps,
+    );
+    teller.word(
+        charger::POWER_DELIVERY_STATE,
+        "status",
+        told.status,
+        |word| {
+            use ChargerPowerDeliveryState as State;
+            Some(match word {
+                "available" => State::Unplugged,
+                "preparing" => State::Initializing,
+                "charging" => State::Charging,
+                "paused" => State::Stopped,
+                // The car takes no more; a charger cannot know that it is full.
+                "finished" => State::Stopped,
+                "fault" => State::Fault,
+                _ => return None,
+            })
+        },
+    );
 }
 
 fn moment(told: Told<Moment>, teller: &mut Teller<'_>) -> Option<Timestamp> {
@@ -208,15 +251,23 @@ pub(super) fn delivery(body: &[u8], now: Timestamp) -> Result<PushBatch, PushErr
         Ok(_) => return Err(malformed("no JSON object")),
         Err(_) => return Err(malformed("no JSON")),
     };
-    let wire::Delivery { account_id, changes } = delivery;
+    let wire::Delivery {
+        account_id,
+        changes,
+    } = delivery;
     let (Told::Value(vendor_account_id), Told::Value(changes)) = (account_id, changes) else {
         return Err(malformed("account or changes are missing"));
     };
-    let mut batch =
-        PushBatch { vendor_account_id, observations: Vec::new(), wants_listing: false };
+    let mut batch = PushBatch {
+        vendor_account_id,
+        observations: Vec::new(),
+        wants_listing: false,
+    };
     for change in changes {
         let mut drift = Drift::default();
-        let Some(change) = change.take("changes[]", &mut drift) else { continue };
+        let Some(change) = change.take("changes[]", &mut drift) else {
+            continue;
+        };
         match change.r#type.as_value().map_or("", String::as_str) {
             "vehicle" | "vehicle_online" | "vehicle_offline" | "wallbox" | "wallbox_online"
             | "wallbox_offline" => batch.observations.extend(pushed(change, now)),
@@ -254,11 +305,17 @@ fn pushed(change: wire::Change, now: Timestamp) -> Option<Observation> {
         };
         match kind {
             DeviceKind::Vehicle => {
-                let charge = charge.parse().take("charge", teller.drift).unwrap_or_default();
+                let charge = charge
+                    .parse()
+                    .take("charge", teller.drift)
+                    .unwrap_or_default();
                 vehicle_charge(charge, &mut teller);
             }
             _ => {
-                let charge = charge.parse().take("charge", teller.drift).unwrap_or_default();
+                let charge = charge
+                    .parse()
+                    .take("charge", teller.drift)
+                    .unwrap_or_default();
                 wallbox_charge(charge, &mut teller);
             }
         }

@@ -8,7 +8,7 @@ mod convert;
 mod wire;
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use livewatt_domain::{cadence::CadencePolicy, kind::DeviceKind, scope::Scope};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
@@ -76,7 +76,8 @@ impl Volta {
             reads: ReadShape::WholeAccount,
             cadence: CadencePolicy {
                 shortest: None,
-                reconcile: Some(SignedDuration::from_mins(30)),
+                // Odometer and position are never pushed: polls stay as frequent as promised.
+                reconcile: None,
             },
             budgets: Vec::new(),
         };
@@ -84,7 +85,10 @@ impl Volta {
     }
 
     const fn api<'a>(&'a self, caller: &'a crate::http::Caller) -> Api<'a> {
-        Api { options: &self.options, caller }
+        Api {
+            options: &self.options,
+            caller,
+        }
     }
 
     async fn finish(
@@ -117,13 +121,19 @@ impl Volta {
             return Err(LinkProblem::Mismatch);
         }
         let answer = lenient::object::<wire::Tokens>(&response).map_err(link_problem)?;
-        let vendor_account_id = answer.account_id.as_value().cloned().filter(|id| !id.is_empty());
+        let vendor_account_id = answer
+            .account_id
+            .as_value()
+            .cloned()
+            .filter(|id| !id.is_empty());
         match (tokens(answer, cx.clock.now()), vendor_account_id) {
             (Some(tokens), Some(vendor_account_id)) => Ok(LinkOutcome::Done(LinkedAccount {
                 vendor_account_id,
                 credentials: seal(&tokens),
             })),
-            _ => Err(LinkProblem::Unexpected("the answer holds no tokens".to_owned())),
+            _ => Err(LinkProblem::Unexpected(
+                "the answer holds no tokens".to_owned(),
+            )),
         }
     }
 
@@ -149,16 +159,18 @@ impl Volta {
                 outcome => outcome,
             })
         })?;
-        tokens(answer, cx.clock.now()).ok_or_else(|| {
-            RefreshOutcome::Failed(response.malformed("the answer holds no tokens"))
-        })
+        tokens(answer, cx.clock.now())
+            .ok_or_else(|| RefreshOutcome::Failed(response.malformed("the answer holds no tokens")))
     }
 }
 
 /// What to keep of a token answer; `None` if it lacks one of the tokens.
 fn tokens(answer: wire::Tokens, now: Timestamp) -> Option<Tokens> {
     let text = |told: lenient::Told<String>| told.as_value().cloned().filter(|t| !t.is_empty());
-    let life = answer.expires_in.as_value().map_or(DEFAULT_LIFE_SECS, |number| number.0);
+    let life = answer
+        .expires_in
+        .as_value()
+        .map_or(DEFAULT_LIFE_SECS, |number| number.0);
     Some(Tokens {
         access: Secret::new(text(answer.access_token)?),
         refresh: Secret::new(text(answer.refresh_token)?),
@@ -191,7 +203,10 @@ impl Vendor for Volta {
                     &memory.state,
                     &memory.verifier,
                 );
-                Ok(LinkOutcome::Redirect { url, memory: seal(&memory) })
+                Ok(LinkOutcome::Redirect {
+                    url,
+                    memory: seal(&memory),
+                })
             }
             LinkInput::Callback(parameters) => self.finish(&cx, &parameters).await,
             LinkInput::Form(_) => Err(LinkProblem::Mismatch),

@@ -13,8 +13,14 @@ const LIVE: &str = include_str!("../../../fixtures/helios/live.json");
 fn sites(body: impl Into<bytes::Bytes>) -> (Vec<Site>, Vec<String>) {
     let mut drift = Drift::default();
     let told: Result<wire::Sites, _> = lenient::object(&response(body));
-    let list = told.ok().and_then(|told| told.sites.take("sites", &mut drift)).unwrap_or_default();
-    let sites = list.into_iter().filter_map(|told| site(told, &mut drift)).collect();
+    let list = told
+        .ok()
+        .and_then(|told| told.sites.take("sites", &mut drift))
+        .unwrap_or_default();
+    let sites = list
+        .into_iter()
+        .filter_map(|told| site(told, &mut drift))
+        .collect();
     (sites, drift.into_words())
 }
 
@@ -27,7 +33,10 @@ fn read(body: impl Into<bytes::Bytes>) -> (SiteTold, Vec<String>) {
     let mut drift = Drift::default();
     let told = match lenient::object(&response) {
         Ok(told) => live(told, &home(), &response, &mut drift),
-        Err(_) => SiteTold { observations: Vec::new(), is_complete: false },
+        Err(_) => SiteTold {
+            observations: Vec::new(),
+            is_complete: false,
+        },
     };
     (told, drift.into_words())
 }
@@ -51,9 +60,15 @@ fn a_recorded_site() {
     assert_eq!(site.id, "hs_000001");
     assert_eq!(site.name.as_deref(), Some("Lindenweg 4"));
     assert_eq!(site.timezone.as_deref(), Some("Europe/Berlin"));
-    assert_eq!((site.longitude, site.latitude), (Some(11.575), Some(48.137)));
+    assert_eq!(
+        (site.longitude, site.latitude),
+        (Some(11.575), Some(48.137))
+    );
     // Midnight in Berlin, in summer.
-    assert_eq!(site.installed_at, Some("2021-05-13T22:00:00Z".parse().unwrap()));
+    assert_eq!(
+        site.installed_at,
+        Some("2021-05-13T22:00:00Z".parse().unwrap())
+    );
 }
 
 #[test]
@@ -155,47 +170,80 @@ fn a_recorded_home() {
 #[test]
 fn every_word_has_its_meaning() {
     let words = [
-        ("/battery/mode", "hx_bat_000001", "config.operationMode", vec![
-            ("self_use", "SELF_RELIANCE".into()),
-            ("backup", "IMPORT_FOCUS".into()),
-            ("idle", "IDLE".into()),
-            ("trading", "UNKNOWN".into()),
-        ]),
-        ("/heatpump/mode", "hx_hp_000001", "thermostatState.mode", vec![
-            ("heating", "HEAT".into()),
-            ("cooling", "COOL".into()),
-            ("auto", "AUTO".into()),
-            ("standby", "OFF".into()),
-            ("defrost", Value::Null),
-        ]),
-        ("/heatpump/activity", "hx_hp_000001", "temperatureState.isActive", vec![
-            ("heating", true.into()),
-            ("cooling", true.into()),
-            ("idle", false.into()),
-            ("off", false.into()),
-            ("humming", Value::Null),
-        ]),
-        ("/heatpump/program", "hx_hp_000001", "thermostatState.holdType", vec![
-            ("schedule", "SCHEDULED".into()),
-            ("hold", "PERMANENT".into()),
-            ("party", Value::Null),
-        ]),
-        ("/charger/state", "hx_chg_000001", "chargeState.powerDeliveryState", vec![
-            ("free", "UNPLUGGED".into()),
-            ("occupied", "PLUGGED_IN:NO_POWER".into()),
-            ("charging", "PLUGGED_IN:CHARGING".into()),
-            ("stopped", "PLUGGED_IN:STOPPED".into()),
-            ("done", "PLUGGED_IN:NO_POWER".into()),
-            ("error", "PLUGGED_IN:FAULT".into()),
-            ("updating", Value::Null),
-        ]),
+        (
+            "/battery/mode",
+            "hx_bat_000001",
+            "config.operationMode",
+            vec![
+                ("self_use", "SELF_RELIANCE".into()),
+                ("backup", "IMPORT_FOCUS".into()),
+                ("idle", "IDLE".into()),
+                ("trading", "UNKNOWN".into()),
+            ],
+        ),
+        (
+            "/heatpump/mode",
+            "hx_hp_000001",
+            "thermostatState.mode",
+            vec![
+                ("heating", "HEAT".into()),
+                ("cooling", "COOL".into()),
+                ("auto", "AUTO".into()),
+                ("standby", "OFF".into()),
+                ("defrost", Value::Null),
+            ],
+        ),
+        (
+            "/heatpump/activity",
+            "hx_hp_000001",
+            "temperatureState.isActive",
+            vec![
+                ("heating", true.into()),
+                ("cooling", true.into()),
+                ("idle", false.into()),
+                ("off", false.into()),
+                ("humming", Value::Null),
+            ],
+        ),
+        (
+            "/heatpump/program",
+            "hx_hp_000001",
+            "thermostatState.holdType",
+            vec![
+                ("schedule", "SCHEDULED".into()),
+                ("hold", "PERMANENT".into()),
+                ("party", Value::Null),
+            ],
+        ),
+        (
+            "/charger/state",
+            "hx_chg_000001",
+            "chargeState.powerDeliveryState",
+            vec![
+                ("free", "UNPLUGGED".into()),
+                ("occupied", "PLUGGED_IN:NO_POWER".into()),
+                ("charging", "PLUGGED_IN:CHARGING".into()),
+                ("stopped", "PLUGGED_IN:STOPPED".into()),
+                ("done", "PLUGGED_IN:STOPPED".into()),
+                ("error", "PLUGGED_IN:FAULT".into()),
+                ("updating", Value::Null),
+            ],
+        ),
     ];
     for (pointer, id, path, meanings) in words {
         for (word, meaning) in meanings {
             let (told_site, drift) = with(&[(pointer, word.into())]);
-            assert_eq!(told(of(&told_site.observations, id))[path], meaning, "{pointer} {word}");
+            assert_eq!(
+                told(of(&told_site.observations, id))[path],
+                meaning,
+                "{pointer} {word}"
+            );
             let is_strange = meaning.is_null() || meaning == "UNKNOWN";
-            assert_eq!(drift.len(), usize::from(is_strange), "{pointer} {word} {drift:?}");
+            assert_eq!(
+                drift.len(),
+                usize::from(is_strange),
+                "{pointer} {word} {drift:?}"
+            );
         }
     }
 }
@@ -220,13 +268,21 @@ fn a_battery_does_what_its_power_says() {
 #[test]
 fn selling_is_negative() {
     let (told_site, _) = with(&[("/meter/power", "-4500".into())]);
-    assert_eq!(told(of(&told_site.observations, "hx_met_000001"))["energyState.power"], -4.5);
+    assert_eq!(
+        told(of(&told_site.observations, "hx_met_000001"))["energyState.power"],
+        -4.5
+    );
 }
 
 #[test]
 fn a_lost_site_and_a_lost_device_are_offline() {
     let (told_site, _) = with(&[("/gateway", "offline".into())]);
-    assert!(told_site.observations.iter().all(|seen| seen.presence == Presence::Offline));
+    assert!(
+        told_site
+            .observations
+            .iter()
+            .all(|seen| seen.presence == Presence::Offline)
+    );
     assert!(told_site.is_complete);
 
     let lost = json!({"id": "hx_bat_000001", "connected": false});
@@ -236,7 +292,10 @@ fn a_lost_site_and_a_lost_device_are_offline() {
     assert_eq!(battery.completeness, Completeness::Partial);
     assert!(battery.facts.is_empty());
     assert_eq!(drift, Vec::<String>::new());
-    assert_eq!(of(&told_site.observations, "hx_inv_000001").presence, Presence::Online);
+    assert_eq!(
+        of(&told_site.observations, "hx_inv_000001").presence,
+        Presence::Online
+    );
 }
 
 #[test]
@@ -252,14 +311,24 @@ fn a_removed_device_is_not_told_but_an_unreadable_one_may_be_there() {
 
 #[test]
 fn a_field_of_another_type_costs_that_field_only() {
-    let (told_site, drift) =
-        with(&[("/battery/power", json!({})), ("/ts", "yesterday".into()), ("/heatpump/room_temp", true.into())]);
+    let (told_site, drift) = with(&[
+        ("/battery/power", json!({})),
+        ("/ts", "yesterday".into()),
+        ("/heatpump/room_temp", true.into()),
+    ]);
     let battery = of(&told_site.observations, "hx_bat_000001");
     assert_eq!(told(battery)["chargeState.chargeRate"], Value::Null);
     assert_eq!(told(battery)["chargeState.status"], Value::Null);
     assert_eq!(told(battery)["chargeState.batteryLevel"], 63.5);
     assert_eq!(times(battery)["chargeState.batteryLevel"], None);
-    assert_eq!(drift, ["ts=(text)", "battery.power=(object)", "heatpump.room_temp=(flag)"]);
+    assert_eq!(
+        drift,
+        [
+            "ts=(text)",
+            "battery.power=(object)",
+            "heatpump.room_temp=(flag)"
+        ]
+    );
 }
 
 #[test]
@@ -269,13 +338,19 @@ fn an_odd_site_is_still_a_site() {
                       {"id": "b", "installed_on": "long ago", "lat": [], "lon": "11"}, {"name": "c"}]}"#,
     );
     assert_eq!(odd.len(), 2);
-    assert_eq!(odd[0].installed_at, Some("2021-05-14T00:00:00Z".parse().unwrap()));
+    assert_eq!(
+        odd[0].installed_at,
+        Some("2021-05-14T00:00:00Z".parse().unwrap())
+    );
     assert_eq!(odd[1].installed_at, None);
-    assert_eq!(drift, [
-        "site.timezone=(unknown zone)",
-        "site.installed_on=(no date)",
-        "site.lat=(list)"
-    ]);
+    assert_eq!(
+        drift,
+        [
+            "site.timezone=(unknown zone)",
+            "site.installed_on=(no date)",
+            "site.lat=(list)"
+        ]
+    );
 }
 
 proptest! {

@@ -36,7 +36,7 @@ proptest! {
     #[test]
     fn the_last_status_wins(
         frames in prop::collection::vec(
-            (0usize..9, prop::option::of(-400i64..400), 0i64..3000, any::<bool>()), 1..20),
+            (0usize..9, prop::option::of(-400i64..400), 1i64..3000, any::<bool>()), 1..20),
     ) {
         const WORDS: [&str; 9] = [
             "Available", "Preparing", "Charging", "SuspendedEV", "SuspendedEVSE", "Finishing",

@@ -11,13 +11,21 @@ const CAR: &str = include_str!("../../../fixtures/rivoli/car.json");
 const CARS: &str = include_str!("../../../fixtures/rivoli/cars.json");
 
 fn device() -> VendorDevice {
-    VendorDevice { kind: DeviceKind::Vehicle, id: "rc_000001".to_owned() }
+    VendorDevice {
+        kind: DeviceKind::Vehicle,
+        id: "rc_000001".to_owned(),
+    }
 }
 
 fn read(body: impl Into<bytes::Bytes>) -> Option<(Observation, Vec<String>)> {
     let response = response(body);
     let mut drift = Drift::default();
-    let seen = car(lenient::object(&response).ok()?, device(), &response, &mut drift);
+    let seen = car(
+        lenient::object(&response).ok()?,
+        device(),
+        &response,
+        &mut drift,
+    );
     Some((seen, drift.into_words()))
 }
 
@@ -76,7 +84,11 @@ fn every_word_has_its_meaning() {
         ("ERROR", "PLUGGED_IN:FAULT"),
     ] {
         let (seen, drift) = with(&[("/charge_state", word.into())]);
-        assert_eq!(told(&seen)["chargeState.powerDeliveryState"], state, "{word}");
+        assert_eq!(
+            told(&seen)["chargeState.powerDeliveryState"],
+            state,
+            "{word}"
+        );
         assert_eq!(drift, Vec::<String>::new());
     }
     let (seen, drift) = with(&[("/charge_state", "HUMMING".into())]);
@@ -109,7 +121,10 @@ fn power_is_told_only_while_charging() {
         ("/charger/phases", 0.into()),
         ("/charge_state", "STOPPED".into()),
     ];
-    assert_eq!(told(&with(&nothing).0)["chargeState.chargeRate"], Value::Null);
+    assert_eq!(
+        told(&with(&nothing).0)["chargeState.chargeRate"],
+        Value::Null
+    );
     assert_eq!(told(&with(&nothing[..3]).0)["chargeState.chargeRate"], 0.0);
 }
 
@@ -129,7 +144,14 @@ fn a_field_of_another_type_costs_that_field_only() {
     assert_eq!(told(&seen)["chargeState.batteryLevel"], Value::Null);
     assert_eq!(told(&seen)["chargeState.chargeRate"], Value::Null);
     assert_eq!(told(&seen)["chargeState.maxCurrent"], 16.0);
-    assert_eq!(drift, ["asleep=(text)", "car.battery.percent=(list)", "car.charger.amps=(text)"]);
+    assert_eq!(
+        drift,
+        [
+            "asleep=(text)",
+            "car.battery.percent=(list)",
+            "car.charger.amps=(text)"
+        ]
+    );
 }
 
 #[test]

@@ -35,7 +35,9 @@ fn a_recorded_account() {
     let harvest = read(ACCOUNT);
     assert_eq!(harvest.account, AccountOutcome::Ok);
     assert_eq!(harvest.drift, Vec::<String>::new());
-    let Some(Inventory::Complete(devices)) = &harvest.inventory else { panic!("not complete") };
+    let Some(Inventory::Complete(devices)) = &harvest.inventory else {
+        panic!("not complete")
+    };
     assert_eq!(ids(devices), ["VLTSBX00000000001", "WB-000001"]);
 
     let vehicle = of(&harvest.observations, "VLTSBX00000000001");
@@ -71,7 +73,10 @@ fn a_recorded_account() {
     let charging: Timestamp = "2026-03-02T18:20:10Z".parse().unwrap();
     let parked: Timestamp = "2026-03-02T17:41:50Z".parse().unwrap();
     assert_eq!(times(vehicle)["chargeState.batteryLevel"], Some(charging));
-    assert_eq!(times(vehicle)["chargeState.powerDeliveryState"], Some(charging));
+    assert_eq!(
+        times(vehicle)["chargeState.powerDeliveryState"],
+        Some(charging)
+    );
     assert_eq!(times(vehicle)["odometer.distance"], Some(parked));
     assert_eq!(times(vehicle)["location.longitude"], Some(parked));
     assert_eq!(times(vehicle)["information.vin"], None);
@@ -117,7 +122,7 @@ fn every_word_has_its_meaning() {
         ("preparing", "PLUGGED_IN:INITIALIZING"),
         ("charging", "PLUGGED_IN:CHARGING"),
         ("paused", "PLUGGED_IN:STOPPED"),
-        ("finished", "PLUGGED_IN:NO_POWER"),
+        ("finished", "PLUGGED_IN:STOPPED"),
         ("fault", "PLUGGED_IN:FAULT"),
     ] {
         let harvest = with("/wallboxes/0/charge/status", word.into());
@@ -132,7 +137,10 @@ fn every_word_has_its_meaning() {
 #[test]
 fn an_unknown_word_is_unknown_and_leaves_a_trace() {
     let harvest = with("/vehicles/0/charge/status", "levitating".into());
-    assert_eq!(told(&harvest.observations[0])["chargeState.powerDeliveryState"], Value::Null);
+    assert_eq!(
+        told(&harvest.observations[0])["chargeState.powerDeliveryState"],
+        Value::Null
+    );
     assert_eq!(harvest.drift, ["vehicle.charge.status=levitating"]);
     assert_eq!(harvest.account, AccountOutcome::Ok);
 }
@@ -143,7 +151,10 @@ fn power_is_told_only_while_charging() {
     json["vehicles"][0]["charge"]["status"] = "paused".into();
     json["vehicles"][0]["charge"]["power_kw"] = 0.into();
     let harvest = read(json.to_string());
-    assert_eq!(told(&harvest.observations[0])["chargeState.chargeRate"], Value::Null);
+    assert_eq!(
+        told(&harvest.observations[0])["chargeState.chargeRate"],
+        Value::Null
+    );
     assert_eq!(harvest.drift, Vec::<String>::new());
 }
 
@@ -156,13 +167,22 @@ fn a_field_of_another_type_costs_that_field_only() {
     assert_eq!(harvest.drift, ["vehicle.charge.level_percent=(object)"]);
 
     let absurd = with("/vehicles/0/charge/level_percent", 4000.into());
-    assert_eq!(told(&absurd.observations[0])["chargeState.batteryLevel"], Value::Null);
+    assert_eq!(
+        told(&absurd.observations[0])["chargeState.batteryLevel"],
+        Value::Null
+    );
     assert_eq!(absurd.observations[0].rejected, 1);
     assert_eq!(absurd.drift, ["vehicle.charge.level_percent=(refused)"]);
 
     let halved = with("/vehicles/0/position/lat", "north".into());
-    assert_eq!(told(&halved.observations[0])["location.longitude"], Value::Null);
-    assert_eq!(told(&halved.observations[0])["location.latitude"], Value::Null);
+    assert_eq!(
+        told(&halved.observations[0])["location.longitude"],
+        Value::Null
+    );
+    assert_eq!(
+        told(&halved.observations[0])["location.latitude"],
+        Value::Null
+    );
 }
 
 #[test]
@@ -171,9 +191,19 @@ fn a_list_that_cannot_be_read_whole_is_partial() {
     assert!(matches!(&harvest.inventory, Some(Inventory::Partial(d)) if ids(d) == ["WB-000001"]));
     let harvest = with("/vehicles", "none".into());
     assert!(matches!(&harvest.inventory, Some(Inventory::Partial(d)) if ids(d) == ["WB-000001"]));
-    for nonsense in ["{}", "[]", "null", "7", "\"text\"", "{\"vehicles\": {}, \"wallboxes\": 1}"] {
+    for nonsense in [
+        "{}",
+        "[]",
+        "null",
+        "7",
+        "\"text\"",
+        "{\"vehicles\": {}, \"wallboxes\": 1}",
+    ] {
         let harvest = read(nonsense);
-        assert!(matches!(harvest.account, AccountOutcome::Malformed(_)), "{nonsense}");
+        assert!(
+            matches!(harvest.account, AccountOutcome::Malformed(_)),
+            "{nonsense}"
+        );
         assert_eq!(harvest.inventory, None);
     }
 }
@@ -182,7 +212,10 @@ fn a_list_that_cannot_be_read_whole_is_partial() {
 fn a_lost_device_is_offline_with_its_last_values() {
     let harvest = with("/vehicles/0/online", false.into());
     assert_eq!(harvest.observations[0].presence, Presence::Offline);
-    assert_eq!(told(&harvest.observations[0])["chargeState.batteryLevel"], 63.4);
+    assert_eq!(
+        told(&harvest.observations[0])["chargeState.batteryLevel"],
+        63.4
+    );
 }
 
 fn volta() -> Volta {
@@ -199,7 +232,9 @@ const SIGNATURE: &str =
 
 fn push(signature: Option<&str>, body: &str, now: Timestamp) -> Result<Vec<PushBatch>, PushError> {
     let header = |name: &str| {
-        signature.filter(|_| name == "volta-signature").map(str::to_owned)
+        signature
+            .filter(|_| name == "volta-signature")
+            .map(str::to_owned)
     };
     volta().read(&header, body.as_bytes(), now)
 }
@@ -207,13 +242,26 @@ fn push(signature: Option<&str>, body: &str, now: Timestamp) -> Result<Vec<PushB
 #[test]
 fn a_recorded_push() {
     let batches = push(Some(SIGNATURE), PUSH, now()).unwrap();
-    let [batch] = &batches[..] else { panic!("one account") };
+    let [batch] = &batches[..] else {
+        panic!("one account")
+    };
     assert_eq!(batch.vendor_account_id, "va_000001");
     assert!(!batch.wants_listing);
-    let [vehicle, charger] = &batch.observations[..] else { panic!("two devices") };
-    assert_told(vehicle, json!({"chargeState.powerDeliveryState": "PLUGGED_IN:INITIALIZING"}));
-    assert_told(charger, json!({"chargeState.powerDeliveryState": "PLUGGED_IN:INITIALIZING"}));
-    assert_eq!((vehicle.via, vehicle.completeness), (Via::Push, Completeness::Partial));
+    let [vehicle, charger] = &batch.observations[..] else {
+        panic!("two devices")
+    };
+    assert_told(
+        vehicle,
+        json!({"chargeState.powerDeliveryState": "PLUGGED_IN:INITIALIZING"}),
+    );
+    assert_told(
+        charger,
+        json!({"chargeState.powerDeliveryState": "PLUGGED_IN:INITIALIZING"}),
+    );
+    assert_eq!(
+        (vehicle.via, vehicle.completeness),
+        (Via::Push, Completeness::Partial)
+    );
     assert_eq!((vehicle.started_at, vehicle.received_at), (now(), now()));
     let at = Some("2026-03-02T18:20:10Z".parse().unwrap());
     assert_eq!(times(vehicle)["chargeState.powerDeliveryState"], at);
@@ -222,16 +270,28 @@ fn a_recorded_push() {
 #[test]
 fn a_push_that_is_not_signed_rightly_is_refused() {
     let refused = |signature: Option<&str>, body: &str, now| {
-        assert_eq!(push(signature, body, now), Err(PushError::Unverified), "{signature:?}");
+        assert_eq!(
+            push(signature, body, now),
+            Err(PushError::Unverified),
+            "{signature:?}"
+        );
     };
     refused(None, PUSH, now());
     refused(Some(""), PUSH, now());
     refused(Some(&SIGNATURE.replace("v1=52", "v1=53")), PUSH, now());
-    refused(Some(&SIGNATURE.replace("1772475610", "1772475611")), PUSH, now());
+    refused(
+        Some(&SIGNATURE.replace("1772475610", "1772475611")),
+        PUSH,
+        now(),
+    );
     refused(Some(&SIGNATURE.replace("v1=", "v2=")), PUSH, now());
     refused(Some("t=1772475610,v1=zz"), PUSH, now());
     refused(Some(&SIGNATURE[..60]), PUSH, now());
-    refused(Some(SIGNATURE), &PUSH.replace("va_000001", "va_000002"), now());
+    refused(
+        Some(SIGNATURE),
+        &PUSH.replace("va_000001", "va_000002"),
+        now(),
+    );
     // Played again ten minutes later, or by a sender whose clock is far ahead.
     let later = now() + SignedDuration::from_mins(10);
     refused(Some(SIGNATURE), PUSH, later);
@@ -245,7 +305,9 @@ fn pushes_about_coming_and_going() {
     let batch = delivery(listing.as_bytes(), now()).unwrap();
     assert!(batch.wants_listing && batch.observations.is_empty());
 
-    let offline = body(r#"[{"type": "wallbox_offline", "serial": "W1"}, {"type": "vehicle_online", "vin": "V1"}]"#);
+    let offline = body(
+        r#"[{"type": "wallbox_offline", "serial": "W1"}, {"type": "vehicle_online", "vin": "V1"}]"#,
+    );
     let batch = delivery(offline.as_bytes(), now()).unwrap();
     assert!(!batch.wants_listing);
     assert_eq!(batch.observations[0].presence, Presence::Offline);
@@ -254,10 +316,18 @@ fn pushes_about_coming_and_going() {
     assert!(batch.observations[1].facts.is_empty());
 
     let unknown = body(r#"[{"type": "moon_phase"}, 7, {"type": "vehicle"}, null]"#);
-    assert!(delivery(unknown.as_bytes(), now()).unwrap().observations.is_empty());
+    assert!(
+        delivery(unknown.as_bytes(), now())
+            .unwrap()
+            .observations
+            .is_empty()
+    );
     for nonsense in ["", "[]", "{}", "{\"account_id\": \"va_1\"}", "<html>"] {
         assert!(
-            matches!(delivery(nonsense.as_bytes(), now()), Err(PushError::Malformed(_))),
+            matches!(
+                delivery(nonsense.as_bytes(), now()),
+                Err(PushError::Malformed(_))
+            ),
             "{nonsense}"
         );
     }
@@ -294,7 +364,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_it_panic(body: Vec<u8>, cut in 0..ACCOUNT.len()) {
+    fn no_bytes_make_it_panic(body: Vec<u8>, cut in 0..ACCOUNT.trim_end().len()) {
         let harvest = read(body);
         prop_assert!(harvest.observations.is_empty());
         let harvest = read(ACCOUNT.as_bytes()[..cut].to_vec());

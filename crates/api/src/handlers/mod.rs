@@ -1,0 +1,13 @@
+//! The operations, a file per group. Which path leads to which is in `operations`.
+
+pub(crate) mod devices;
+pub(crate) mod events;
+pub(crate) mod freshness;
+pub(crate) mod health;
+pub(crate) mod linking;
+pub(crate) mod ocpp;
+pub(crate) mod push;
+pub(crate) mod server;
+pub(crate) mod token;
+pub(crate) mod users;
+pub(crate) mod webhooks;

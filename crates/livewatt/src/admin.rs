@@ -1,0 +1,278 @@
+//! Administration of a server that runs: a socket in its directory, for whoever may open it.
+//!
+//! The database belongs to one process, so `livewatt client …` asks the server if there is one and
+//! opens the database itself if there is none.
+
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context as _, bail};
+use axum::{
+    Json, Router,
+    extract::{Path as UrlPath, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{delete, get, post},
+};
+use livewatt_domain::{client::Client, id::ClientId, time};
+use livewatt_engine::{Engine, EngineError, EngineParts, SystemEntropy, error::chain};
+use livewatt_vendors::Registry;
+use serde::{Deserialize, Serialize};
+use tokio::{net::UnixListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Settings;
+
+/// A client as the command line shows it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientRow {
+    /// The OAuth client ID.
+    pub id: ClientId,
+    /// Name for people.
+    pub name: String,
+    /// When it was created.
+    pub created_at: String,
+    /// Largest number of linked accounts.
+    pub connection_limit: Option<u32>,
+    /// The secret, right after it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+}
+
+/// What a new client is to be.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewClient {
+    /// Name for people.
+    pub name: String,
+    /// Largest number of linked accounts.
+    pub connection_limit: Option<u32>,
+}
+
+fn row(client: Client, secret: Option<String>) -> ClientRow {
+    ClientRow {
+        id: client.id,
+        name: client.name,
+        created_at: time::wire(client.created_at),
+        connection_limit: client.connection_limit,
+        secret,
+    }
+}
+
+fn socket_path(directory: &Path) -> PathBuf {
+    directory.join("admin.sock")
+}
+
+/// Serves the socket until `stop`. Without it only the command line suffers, so a failure is a
+/// warning.
+pub(crate) fn serve(
+    engine: Arc<Engine>,
+    directory: &Path,
+    stop: CancellationToken,
+) -> Option<JoinHandle<()>> {
+    let path = socket_path(directory);
+    // The store's lock says that no other server lives here: a socket found is a dead one's.
+    let _ = std::fs::remove_file(&path);
+    let bound = UnixListener::bind(&path).and_then(|listener| {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(listener)
+    });
+    let listener = match bound {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "no administration socket");
+            return None;
+        }
+    };
+    let router = Router::new()
+        .route("/clients", get(list).post(create))
+        .route("/clients/{id}", delete(remove))
+        .route("/clients/{id}/secret", post(rotate))
+        .with_state(engine);
+    Some(tokio::spawn(async move {
+        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+        if let Err(error) = served.await {
+            tracing::warn!(%error, "the administration socket failed");
+        }
+        let _ = std::fs::remove_file(&path);
+    }))
+}
+
+struct Failure(EngineError);
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        tracing::error!(error = %chain(&self.0), "administration failed");
+        (StatusCode::INTERNAL_SERVER_ERROR, chain(&self.0)).into_response()
+    }
+}
+
+async fn list(State(engine): State<Arc<Engine>>) -> Result<Json<Vec<ClientRow>>, Failure> {
+    let clients = engine.list_clients().await?;
+    Ok(Json(
+        clients
+            .into_iter()
+            .map(|client| row(client, None))
+            .collect(),
+    ))
+}
+
+async fn create(
+    State(engine): State<Arc<Engine>>,
+    Json(new): Json<NewClient>,
+) -> Result<Json<ClientRow>, Failure> {
+    let (client, secret) = engine
+        .create_client(&new.name, new.connection_limit)
+        .await?;
+    Ok(Json(row(client, Some(secret.reveal().to_owned()))))
+}
+
+async fn rotate(
+    State(engine): State<Arc<Engine>>,
+    UrlPath(id): UrlPath<ClientId>,
+) -> Result<Response, Failure> {
+    Ok(match engine.rotate_client_secret(id).await? {
+        Some(secret) => Json(secret.reveal().to_owned()).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    })
+}
+
+async fn remove(
+    State(engine): State<Arc<Engine>>,
+    UrlPath(id): UrlPath<ClientId>,
+) -> Result<StatusCode, Failure> {
+    Ok(match engine.delete_client(id).await? {
+        true => StatusCode::NO_CONTENT,
+        false => StatusCode::NOT_FOUND,
+    })
+}
+
+/// Clients of an installation, through its server or without.
+#[derive(Debug)]
+pub enum Administration {
+    /// A server runs: asked through its socket.
+    Remote(reqwest::Client),
+    /// None does: the database is ours.
+    Local(Arc<Engine>),
+}
+
+impl Administration {
+    /// Finds the server of the settings' directory, or opens its database.
+    ///
+    /// # Errors
+    /// If neither is possible.
+    pub async fn open(settings: &Settings) -> anyhow::Result<Self> {
+        let path = socket_path(&settings.store.directory);
+        if tokio::net::UnixStream::connect(&path).await.is_ok() {
+            let client = reqwest::Client::builder()
+                .unix_socket(path)
+                .build()
+                .context("the administration socket cannot be used")?;
+            return Ok(Self::Remote(client));
+        }
+        let public_url = settings.public_url(settings.server.listen)?;
+        let engine = Engine::start(EngineParts {
+            store: crate::serve::open_store(settings).await?,
+            vendors: Registry::default(),
+            clock: Arc::new(livewatt_domain::clock::SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            vault: settings.vault()?,
+            options: settings.engine_options(public_url),
+        })
+        .await?;
+        Ok(Self::Local(engine))
+    }
+
+    /// All clients, newest first.
+    ///
+    /// # Errors
+    /// If the server or the database fails.
+    pub async fn list(&self) -> anyhow::Result<Vec<ClientRow>> {
+        match self {
+            Self::Remote(http) => Ok(ask(http.get(url("/clients"))).await?.json().await?),
+            Self::Local(engine) => {
+                let clients = engine.list_clients().await?;
+                Ok(clients
+                    .into_iter()
+                    .map(|client| row(client, None))
+                    .collect())
+            }
+        }
+    }
+
+    /// Makes a client.
+    ///
+    /// # Errors
+    /// If the server or the database fails.
+    pub async fn create(&self, new: &NewClient) -> anyhow::Result<ClientRow> {
+        match self {
+            Self::Remote(http) => Ok(ask(http.post(url("/clients")).json(new))
+                .await?
+                .json()
+                .await?),
+            Self::Local(engine) => {
+                let (client, secret) = engine
+                    .create_client(&new.name, new.connection_limit)
+                    .await?;
+                Ok(row(client, Some(secret.reveal().to_owned())))
+            }
+        }
+    }
+
+    /// Gives a client a new secret; its tokens die.
+    ///
+    /// # Errors
+    /// If there is no such client, or the server or the database fails.
+    pub async fn rotate_secret(&self, id: ClientId) -> anyhow::Result<String> {
+        match self {
+            Self::Remote(http) => {
+                let address = url(&format!("/clients/{id}/secret"));
+                Ok(ask(http.post(address)).await?.json().await?)
+            }
+            Self::Local(engine) => match engine.rotate_client_secret(id).await? {
+                Some(secret) => Ok(secret.reveal().to_owned()),
+                None => bail!("there is no client {id}"),
+            },
+        }
+    }
+
+    /// Deletes a client and everything inside of it.
+    ///
+    /// # Errors
+    /// If there is no such client, or the server or the database fails.
+    pub async fn delete(&self, id: ClientId) -> anyhow::Result<()> {
+        match self {
+            Self::Remote(http) => ask(http.delete(url(&format!("/clients/{id}"))))
+                .await
+                .map(drop),
+            Self::Local(engine) => match engine.delete_client(id).await? {
+                true => Ok(()),
+                false => bail!("there is no client {id}"),
+            },
+        }
+    }
+}
+
+/// The host is of no meaning on a socket, but a URL must have one.
+fn url(path: &str) -> String {
+    format!("http://livewatt{path}")
+}
+
+async fn ask(request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::Response> {
+    let response = request.send().await.context("the server does not answer")?;
+    match response.status() {
+        StatusCode::NOT_FOUND => bail!("there is no such client"),
+        status if status.is_success() => Ok(response),
+        status => bail!("the server answered {status}: {}", response.text().await?),
+    }
+}

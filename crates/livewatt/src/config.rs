@@ -1,0 +1,262 @@
+//! Settings: the commented default file, then a file, the environment, and flags. All of it is
+//! checked before a socket is opened.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use anyhow::{Context as _, bail};
+use config::{Config, Environment, File, FileFormat};
+use livewatt_domain::SignedDuration;
+use livewatt_engine::{EgressPolicy, EngineOptions, Vault};
+use livewatt_vendors::Secret;
+use serde::Deserialize;
+use url::Url;
+
+/// The default settings with their explanations; the only source of defaults.
+pub const DEFAULTS: &str = include_str!("../config.default.toml");
+
+/// All settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The HTTP server.
+    pub server: ServerSettings,
+    /// The database.
+    pub store: StoreSettings,
+    /// Keys.
+    pub secrets: SecretSettings,
+    /// The event log.
+    pub events: EventSettings,
+    /// Webhooks.
+    pub webhooks: WebhookSettings,
+    /// Calls to vendors.
+    pub vendors: VendorSettings,
+    /// Charge points.
+    pub ocpp: OcppSettings,
+    /// The sandbox as a vendor.
+    pub sandbox: SandboxSettings,
+    /// Logs.
+    pub log: LogSettings,
+}
+
+/// The HTTP server.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml explains every key")]
+pub struct ServerSettings {
+    pub listen: SocketAddr,
+    pub public_url: String,
+    pub request_timeout_secs: u32,
+    pub body_limit_bytes: usize,
+}
+
+/// The database.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml explains every key")]
+pub struct StoreSettings {
+    pub directory: PathBuf,
+    pub readers: usize,
+}
+
+/// Keys.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml explains every key")]
+pub struct SecretSettings {
+    pub key_file: PathBuf,
+    pub keys: Secret,
+}
+
+/// The event log.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml explains every key")]
+pub struct EventSettings {
+    pub retention_days: u32,
+}
+
+/// Webhooks.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml explains every key")]
+pub struct WebhookSettings {
+    pub timeout_secs: u32,
+    pub lanes: u16,
+    pub heartbeat_secs: u32,
+    pub dangerous_allow_private_receivers: bool,
+}
+
+/// Calls to vendors.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml explains every key")]
+pub struct VendorSettings {
+    pub timeout_secs: u32,
+    pub parallel: usize,
+}
+
+/// Charge points.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml explains every key")]
+pub struct OcppSettings {
+    pub enabled: bool,
+}
+
+/// The sandbox as a vendor.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml explains every key")]
+pub struct SandboxSettings {
+    pub url: String,
+    pub client_id: String,
+    pub client_secret: Secret,
+}
+
+/// Logs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml explains every key")]
+pub struct LogSettings {
+    pub level: String,
+    pub format: LogFormat,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl Settings {
+    /// Reads the settings. `overrides` are dotted keys and values of flags.
+    ///
+    /// # Errors
+    /// If a source cannot be read or a value is not what its key takes.
+    pub fn load(file: Option<&PathBuf>, overrides: &[(&str, String)]) -> anyhow::Result<Self> {
+        let mut sources = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+        if let Some(path) = file {
+            sources = sources.add_source(File::from(path.as_path()).format(FileFormat::Toml));
+        }
+        let environment = Environment::with_prefix("LIVEWATT")
+            .prefix_separator("_")
+            .separator("__");
+        sources = sources.add_source(
+            environment
+                .ignore_empty(true)
+                .try_parsing(true)
+                .source(None),
+        );
+        for (key, value) in overrides {
+            sources = sources
+                .set_override(*key, value.clone())
+                .context("a flag cannot be used")?;
+        }
+        let read = sources.build().context("the settings cannot be read")?;
+        let settings: Self = strip_foreign(read)
+            .try_deserialize()
+            .context("a setting is not valid")?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        if self.store.readers == 0 {
+            bail!("store.readers must be at least 1");
+        }
+        if self.webhooks.lanes == 0 {
+            bail!("webhooks.lanes must be at least 1");
+        }
+        if self.events.retention_days == 0 {
+            bail!("events.retention_days must be at least 1");
+        }
+        if self.vendors.parallel == 0 {
+            bail!("vendors.parallel must be at least 1");
+        }
+        if !self.server.public_url.is_empty() {
+            self.public_url(self.server.listen)?;
+        }
+        self.sandbox_url()?;
+        Ok(())
+    }
+
+    /// The address under which this server is reached, when it listens on `bound`.
+    ///
+    /// # Errors
+    /// If the configured one is no web address.
+    pub fn public_url(&self, bound: SocketAddr) -> anyhow::Result<Url> {
+        let text = match self.server.public_url.as_str() {
+            "" => format!("http://{bound}"),
+            configured => configured.to_owned(),
+        };
+        web_address("server.public_url", &text)
+    }
+
+    /// The address of the sandbox, if it is to be offered.
+    ///
+    /// # Errors
+    /// If it is no web address.
+    pub fn sandbox_url(&self) -> anyhow::Result<Option<Url>> {
+        match self.sandbox.url.as_str() {
+            "" => Ok(None),
+            text => web_address("sandbox.url", text).map(Some),
+        }
+    }
+
+    /// The engine's settings.
+    pub fn engine_options(&self, public_url: Url) -> EngineOptions {
+        let mut options = EngineOptions::new(public_url);
+        options.http.total_timeout = seconds(self.vendors.timeout_secs);
+        options.parallel_per_vendor = self.vendors.parallel;
+        options.delivery_timeout = seconds(self.webhooks.timeout_secs);
+        options.webhook_lanes = self.webhooks.lanes;
+        options.heartbeat_interval = seconds(self.webhooks.heartbeat_secs);
+        options.egress = EgressPolicy {
+            allow_private: self.webhooks.dangerous_allow_private_receivers,
+        };
+        options.event_retention =
+            SignedDuration::from_hours(24 * i64::from(self.events.retention_days));
+        options
+    }
+
+    /// The vault of the configured keys; makes a key at the first start.
+    ///
+    /// # Errors
+    /// If the key file cannot be read or made, or holds no key.
+    pub fn vault(&self) -> anyhow::Result<Vault> {
+        if !self.secrets.keys.reveal().is_empty() {
+            return Vault::from_text(self.secrets.keys.reveal()).context("secrets.keys");
+        }
+        let path = match self.secrets.key_file.as_os_str().is_empty() {
+            true => self.store.directory.join("secret.key"),
+            false => self.secrets.key_file.clone(),
+        };
+        crate::keys::read_or_make(&path)
+    }
+}
+
+/// Environment variables of the prefix that are no settings (such as LIVEWATT_CONFIG) would be
+/// taken for unknown keys.
+fn strip_foreign(read: Config) -> Config {
+    let mut read = read;
+    if let config::ValueKind::Table(table) = &mut read.cache.kind {
+        table.retain(|_, value| matches!(value.kind, config::ValueKind::Table(_)));
+    }
+    read
+}
+
+fn web_address(key: &str, text: &str) -> anyhow::Result<Url> {
+    let url = Url::parse(text).with_context(|| format!("{key} is not a URL: {text}"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        bail!("{key} must begin with http:// or https:// and name a host: {text}");
+    }
+    Ok(url)
+}
+
+fn seconds(count: u32) -> SignedDuration {
+    SignedDuration::from_secs(count.into())
+}

@@ -1,0 +1,12 @@
+//! Livewatt's binary as a library: configuration, telemetry, and the subcommands, so that tests
+//! start the very server that people do.
+
+pub mod admin;
+pub mod config;
+pub mod demo;
+pub mod integrations;
+pub mod keys;
+pub mod sandbox;
+pub mod serve;
+pub mod telemetry;
+pub mod terminal;

@@ -1,0 +1,188 @@
+//! `livewatt serve`: database, engine and HTTP server, wired in a straight line.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use livewatt_api::ApiOptions;
+use livewatt_domain::{clock::Clock, entropy::Entropy, id::ClientId};
+use livewatt_engine::{Engine, EngineOptions, EngineParts, SystemEntropy, runtime};
+use livewatt_store::{SqliteOptions, SqliteStore, Store};
+use livewatt_vendors::Secret;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::{admin, config::Settings, integrations, telemetry};
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Server {
+    /// What it does its work with.
+    pub engine: Arc<Engine>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Where it is reached.
+    pub public_url: Url,
+    /// The client made at the very first start, with its secret, to be shown once.
+    pub first_client: Option<(ClientId, Secret)>,
+    stop: CancellationToken,
+    http: JoinHandle<std::io::Result<()>>,
+    loops: JoinHandle<()>,
+    admin: Option<JoinHandle<()>>,
+}
+
+/// What may differ from a plain start.
+#[derive(Debug, Default)]
+pub struct ServeOptions {
+    /// Another clock than the system's.
+    pub clock: Option<Arc<dyn Clock>>,
+    /// Another source of randomness than the system's.
+    pub entropy: Option<Arc<dyn Entropy>>,
+    /// Show the devices of the client made at the first start at `/live` to anybody.
+    pub live_page: bool,
+    /// Run no loops: whoever started the server takes the engine's steps.
+    pub stepped: bool,
+    /// Changes to the engine's settings that no configuration key has.
+    pub tune: Option<fn(&mut EngineOptions)>,
+}
+
+impl Server {
+    /// Opens the database, starts the engine and serves `listener`.
+    ///
+    /// # Errors
+    /// If a setting, the key, the database or the listener cannot be used.
+    pub async fn start(
+        settings: &Settings,
+        listener: TcpListener,
+        options: ServeOptions,
+    ) -> anyhow::Result<Self> {
+        let address = listener
+            .local_addr()
+            .context("the listener has no address")?;
+        let public_url = settings.public_url(address)?;
+        let vendors = integrations::registry(settings)?;
+        let vault = settings.vault()?;
+        let store = open_store(settings).await?;
+        let mut engine_options = settings.engine_options(public_url.clone());
+        if let Some(tune) = options.tune {
+            tune(&mut engine_options);
+        }
+        let engine = Engine::start(EngineParts {
+            store,
+            vendors,
+            clock: options
+                .clock
+                .unwrap_or_else(|| Arc::new(livewatt_domain::clock::SystemClock)),
+            entropy: options.entropy.unwrap_or_else(|| Arc::new(SystemEntropy)),
+            vault,
+            options: engine_options,
+        })
+        .await
+        .context("the engine cannot start")?;
+        let stop = CancellationToken::new();
+        let metrics = telemetry::start_metrics()?;
+        let first_client = welcome(&engine).await?;
+        let live_client = match &first_client {
+            Some((id, _)) if options.live_page => Some(*id),
+            _ => None,
+        };
+        let api_options = ApiOptions {
+            body_limit: settings.server.body_limit_bytes,
+            request_timeout: Duration::from_secs(settings.server.request_timeout_secs.into()),
+            metrics: Some(Arc::new(move || metrics.render())),
+            show_live_page: options.live_page,
+            live_client,
+            stop: stop.clone(),
+            ..ApiOptions::default()
+        };
+        let router = livewatt_api::router(engine.clone(), api_options);
+        let stopped = stop.clone().cancelled_owned();
+        let http = tokio::spawn(async move {
+            axum::serve(listener, router)
+                .with_graceful_shutdown(stopped)
+                .await
+        });
+        let loops = match options.stepped {
+            true => tokio::spawn(std::future::ready(())),
+            false => tokio::spawn(runtime::run(engine.clone(), stop.clone())),
+        };
+        let admin = admin::serve(engine.clone(), &settings.store.directory, stop.clone());
+        Ok(Self {
+            engine,
+            address,
+            public_url,
+            first_client,
+            stop,
+            http,
+            loops,
+            admin,
+        })
+    }
+
+    /// Tells the server to stop: no new requests; what is under way may end.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits until the server has stopped, by [`Self::stop`] or by itself.
+    ///
+    /// # Errors
+    /// If the HTTP server broke.
+    pub async fn wait(self) -> anyhow::Result<()> {
+        let served = self.http.await.context("the HTTP server broke")?;
+        self.stop.cancel();
+        self.loops.await.context("the loops broke")?;
+        if let Some(admin) = self.admin {
+            admin.abort();
+        }
+        served.context("the HTTP server failed")
+    }
+
+    /// Stops the server and waits for it.
+    ///
+    /// # Errors
+    /// As [`Self::wait`].
+    pub async fn shut_down(self) -> anyhow::Result<()> {
+        self.stop();
+        self.wait().await
+    }
+}
+
+/// Binds the configured address.
+///
+/// # Errors
+/// If it cannot be bound, saying what to do about it.
+pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!(
+            "cannot listen on {address}; if the port is taken, choose another with --listen or \
+             server.listen"
+        )
+    })
+}
+
+/// Opens the database of the settings.
+///
+/// # Errors
+/// If it cannot be used.
+pub async fn open_store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
+    let directory = settings.store.directory.clone();
+    let options = SqliteOptions {
+        readers: settings.store.readers,
+        ..SqliteOptions::new(&directory)
+    };
+    let store = tokio::task::spawn_blocking(move || SqliteStore::open(&options))
+        .await
+        .context("opening the database was interrupted")?
+        .with_context(|| format!("the database in {} cannot be used", directory.display()))?;
+    Ok(Arc::new(store))
+}
+
+/// At the very first start: makes a client.
+async fn welcome(engine: &Engine) -> anyhow::Result<Option<(ClientId, Secret)>> {
+    if !engine.list_clients().await?.is_empty() {
+        return Ok(None);
+    }
+    let (client, secret) = engine.create_client("default", None).await?;
+    Ok(Some((client.id, secret)))
+}

@@ -1,0 +1,48 @@
+//! Logs and metrics.
+
+use std::sync::OnceLock;
+
+use anyhow::Context as _;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{LogFormat, LogSettings};
+
+/// Starts logging to standard error, so that standard output stays for what was asked for.
+///
+/// # Errors
+/// If the level is not understood.
+pub fn start_logs(settings: &LogSettings) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&settings.level)
+        .with_context(|| format!("log.level is not understood: {}", settings.level))?;
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // An error means that logging runs already, as it does in tests.
+    let _ = match settings.format {
+        LogFormat::Text => logs.try_init(),
+        LogFormat::Json => logs.json().flatten_event(true).try_init(),
+    };
+    Ok(())
+}
+
+/// Starts collecting metrics; the handle renders them for Prometheus. One recorder serves the whole
+/// process.
+///
+/// # Errors
+/// If another recorder is installed already.
+pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    if let Some(handle) = HANDLE.get() {
+        return Ok(handle.clone());
+    }
+    let seconds = [
+        0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    ];
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &seconds)
+        .context("the histogram buckets are not valid")?
+        .install_recorder()
+        .context("metrics cannot be collected")?;
+    Ok(HANDLE.get_or_init(|| handle).clone())
+}

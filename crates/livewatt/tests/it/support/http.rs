@@ -1,0 +1,104 @@
+//! The API as a client sees it. Every answer is checked against the contract's schema.
+
+use livewatt::serve::Server;
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+use super::contract;
+
+/// A client of the API with its token.
+#[derive(Debug, Clone)]
+pub struct Api {
+    pub base: String,
+    pub token: String,
+    http: reqwest::Client,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub what: String,
+    pub status: StatusCode,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Value,
+}
+
+impl Answer {
+    /// The body, if the status is this one.
+    #[track_caller]
+    pub fn expect_status(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}: {}", self.what, self.body);
+        self.body
+    }
+}
+
+impl Api {
+    /// Gets a token for a client.
+    pub async fn log_in(server: &Server, id: &str, secret: &str) -> Self {
+        let base = format!("http://{}", server.address);
+        let http = reqwest::Client::new();
+        let answer = http
+            .post(format!("{base}/oauth2/token"))
+            .basic_auth(id, Some(secret))
+            .form(&[("grant_type", "client_credentials")])
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 200);
+        let body: Value = answer.json().await.unwrap();
+        contract::check_schema("TokenResponse", &body);
+        let token = body["access_token"].as_str().unwrap().to_owned();
+        Self { base, token, http }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: Option<Value>) -> Answer {
+        self.call(Method::POST, path, body).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.call(Method::DELETE, path, None).await
+    }
+
+    pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let what = format!("{method} {path}");
+        let mut request = self
+            .http
+            .request(method.clone(), format!("{}{path}", self.base))
+            .bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        let body = match text.is_empty() {
+            true => Value::Null,
+            false => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        };
+        contract::check_answer(&method, path, status.as_u16(), &headers, &body);
+        Answer {
+            what,
+            status,
+            headers,
+            body,
+        }
+    }
+
+    /// All devices of a kind (given by its plural), page after page.
+    pub async fn all(&self, plural: &str) -> Vec<Value> {
+        let mut devices = Vec::new();
+        let mut path = format!("/{plural}?pageSize=100");
+        loop {
+            let page = self.get(&path).await.expect_status(200);
+            devices.extend(page["data"].as_array().unwrap().iter().cloned());
+            match page["pagination"]["after"].as_str() {
+                Some(after) => path = format!("/{plural}?pageSize=100&after={after}"),
+                None => return devices,
+            }
+        }
+    }
+}

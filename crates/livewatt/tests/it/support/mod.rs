@@ -1,0 +1,193 @@
+//! The vocabulary of the tests: a world with a sandbox, a server, a webhook receiver and one clock
+//! that only moves when told to.
+
+pub mod contract;
+pub mod http;
+pub mod receiver;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use livewatt::{
+    config::Settings,
+    demo::link::{SandboxAccount, link},
+    serve::{ServeOptions, Server},
+};
+use livewatt_domain::{
+    SignedDuration, Timestamp,
+    clock::{Clock as _, ManualClock},
+    entropy::SeededEntropy,
+    id::{ClientId, UserId},
+};
+use livewatt_engine::Engine;
+use livewatt_sandbox::{AccountInfo, AccountSpec, Cloud, Sandbox, SandboxConfig};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+use self::{http::Api, receiver::Receiver};
+
+/// A Monday in March, six in the morning.
+pub const START: &str = "2026-03-02T06:00:00Z";
+
+/// The grid of the sandbox's physics, and so the step of the world.
+pub const STEP: SignedDuration = SignedDuration::from_secs(10);
+
+/// A sandbox, a server and a receiver that share one clock.
+pub struct World {
+    pub sandbox: Sandbox,
+    pub server: Server,
+    pub clock: ManualClock,
+    pub client: ClientId,
+    pub api: Api,
+    pub receiver: Receiver,
+    pub directory: TempDir,
+}
+
+pub async fn loopback() -> TcpListener {
+    TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
+        .await
+        .unwrap()
+}
+
+/// Settings for a server in `directory` that offers the clouds of `sandbox`.
+pub fn settings(directory: &TempDir, sandbox: &Sandbox) -> Settings {
+    let mut settings = Settings::load(None, &[]).unwrap();
+    settings.store.directory = directory.path().join("data");
+    settings.sandbox.url = sandbox.base_url().to_owned();
+    settings.webhooks.dangerous_allow_private_receivers = true;
+    settings
+}
+
+impl World {
+    /// A world with nobody in it.
+    pub async fn new() -> Self {
+        let start: Timestamp = START.parse().unwrap();
+        let clock = ManualClock::starting_at(start);
+        let config = SandboxConfig {
+            start,
+            speed: 0.0,
+            ..SandboxConfig::default()
+        };
+        let sandbox = Sandbox::start(config, loopback().await);
+        let directory = TempDir::new().unwrap();
+        let options = ServeOptions {
+            clock: Some(Arc::new(clock.clone())),
+            entropy: Some(Arc::new(SeededEntropy::new(42))),
+            stepped: true,
+            ..ServeOptions::default()
+        };
+        let settings = settings(&directory, &sandbox);
+        let mut server = Server::start(&settings, loopback().await, options)
+            .await
+            .unwrap();
+        let (client, secret) = server.first_client.take().unwrap();
+        let api = Api::log_in(&server, &client.to_string(), secret.reveal()).await;
+        let receiver = Receiver::start(loopback().await);
+        Self {
+            sandbox,
+            server,
+            clock,
+            client,
+            api,
+            receiver,
+            directory,
+        }
+    }
+
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.server.engine
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// An account of the sandbox, linked for `user`.
+    pub async fn link(&self, user: &str, cloud: Cloud, spec: AccountSpec) -> AccountInfo {
+        let account = self.sandbox.create_account(cloud, spec).unwrap();
+        self.link_account(user, &account).await;
+        account
+    }
+
+    /// Links an account of the sandbox, for the first time or again.
+    pub async fn link_account(&self, user: &str, account: &AccountInfo) {
+        let user: UserId = user.parse().unwrap();
+        let known = SandboxAccount {
+            integration: integration(account.cloud),
+            vendor: vendor(account.cloud),
+            username: account.username.clone(),
+            password: account.password.clone(),
+        };
+        link(self.engine(), self.client, &user, known)
+            .await
+            .unwrap();
+    }
+
+    /// A webhook for all events, to the recording receiver.
+    pub async fn subscribe(&self) -> String {
+        let body = serde_json::json!({ "url": self.receiver.url, "secret": receiver::SECRET });
+        let made = self
+            .api
+            .post("/webhooks", Some(body))
+            .await
+            .expect_status(200);
+        made["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Lets time go by, in steps of the sandbox's grid.
+    pub async fn advance(&self, by: SignedDuration) {
+        let end = self.now().checked_add(by).unwrap();
+        while self.now() < end {
+            self.step().await;
+        }
+    }
+
+    /// One step of time: the devices move and push, what is due is fetched and delivered.
+    pub async fn step(&self) {
+        let now = self.clock.advance(STEP);
+        // The sandbox delivers its pushes before it returns; they must find the same time here.
+        self.sandbox.set_now(now).await.unwrap();
+        self.settle().await;
+    }
+
+    /// Does all that is due now.
+    pub async fn settle(&self) {
+        self.engine().poll_due().await;
+        self.engine().deliver_due().await;
+        self.engine().send_heartbeats().await;
+        self.engine().flush_presence().await.unwrap();
+    }
+
+    pub async fn shut_down(self) {
+        self.server.shut_down().await.unwrap();
+        self.sandbox.shutdown().await;
+    }
+}
+
+/// The integration that links accounts of a cloud.
+pub fn integration(cloud: Cloud) -> &'static str {
+    match cloud {
+        Cloud::Volta => "volta",
+        Cloud::Rivoli => "rivoli",
+        Cloud::Helios => "helios",
+    }
+}
+
+/// A vendor name under which the integration of a cloud is chosen.
+pub fn vendor(cloud: Cloud) -> &'static str {
+    match cloud {
+        Cloud::Volta => "TESLA",
+        Cloud::Rivoli => "RENAULT",
+        Cloud::Helios => "SOLAREDGE",
+    }
+}
+
+/// Waits until `is_so`, for things that happen in other processes; fails after ten seconds.
+pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    for _ in 0..1000 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what}: not within ten seconds");
+}

@@ -1,0 +1,413 @@
+"""Drives a running Livewatt with the contract's published client, `enode` from PyPI.
+
+The client is told nothing but addresses and credentials, as any customer's program would. It is
+strict: an answer with another status, another content type, a missing key or an unknown word does
+not parse, and then this program fails. It calls every operation of the client that Livewatt serves,
+the good way and the bad one. What destroys comes last, on the throwaway user, who is made if new.
+
+    enode_client.py --api http://127.0.0.1:4400 --token-url http://127.0.0.1:4400/oauth2/token
+        --client-id ID --client-secret SECRET --user-id USER --throwaway-user-id OTHER
+        [--devices-expected [vehicle=2,charger=1]] [--webhook-url URL]
+
+The last line is `ok: …`, or the exit status is 1 and standard error says what went wrong.
+"""
+
+import argparse
+import json
+import sys
+import uuid
+from collections import Counter
+from dataclasses import dataclass
+from importlib.metadata import version
+from operator import attrgetter
+
+from enode import Enode, errors, models
+
+TIMEOUT_MS = 30_000
+REDIRECT_URI = "https://app.example/linked"
+# More pages than this are not turned.
+MOST_PAGES = 25
+
+
+class Failure(Exception):
+    """Something is not as the contract says."""
+
+
+@dataclass
+class Kind:
+    """A kind of device, and how the client calls its operations."""
+
+    name: str
+    listed: str
+    listed_for_user: str
+    got: str
+    refreshed: str
+    id_argument: str
+    health: str
+
+
+KINDS = [
+    Kind("vehicle", "vehicles.list", "vehicles.list_for_user", "vehicles.get",
+         "vehicles.refresh_hint", "vehicle_id", "service_health.get_vehicle_vendors"),
+    Kind("charger", "chargers.list", "chargers.list_for_user", "chargers.get",
+         "chargers.refresh_data", "charger_id", "service_health.check_charger_vendors"),
+    Kind("hvac", "hvac.list", "hvac.list_user_hva_cs", "hvacs.get",
+         "hvacs.refresh_hint", "hvac_id", "service_health.get_hvac_vendors"),
+    Kind("inverter", "solar_inverters.list_inverters", "solar_inverters.list_user_inverters",
+         "solar_inverters.get_inverter", "solar_inverters.refresh_hint", "inverter_id",
+         "service_health.get_inverter_vendors"),
+    Kind("battery", "batteries.list", "batteries.list_user_batteries", "batteries.get",
+         "batteries.refresh_data", "battery_id", "service_health.get_battery_vendors"),
+    Kind("meter", "meters.list", "meters.get_by_user", "meters.get_meter",
+         "meters.refresh_hint", "meter_id", "service_health.get_meter_vendors"),
+]
+
+
+class Client:
+    """The published client, with every call counted and every answer judged."""
+
+    def __init__(self, sdk):
+        self.sdk = sdk
+        self.calls = Counter()
+
+    def call(self, method, **arguments):
+        """Calls a method, say `vehicles.get`, that has to succeed."""
+        self.calls[method] += 1
+        try:
+            return attrgetter(method)(self.sdk)(**arguments)
+        except errors.ResponseValidationError as error:
+            raise Failure(
+                f"{method}: the answer does not parse: {error.cause}\n{error.body[:2000]}"
+            ) from error
+        except errors.EnodeError as error:
+            raise Failure(f"{method}: {error.status_code} {error.body[:2000]}") from error
+
+    def refused(self, method, status, error_class=errors.EnodeDefaultError, **arguments):
+        """Calls a method that has to be refused with this status and this class of the client."""
+        self.calls[method] += 1
+        try:
+            attrgetter(method)(self.sdk)(**arguments)
+        except errors.EnodeError as error:
+            if (type(error), error.status_code) != (error_class, status):
+                raise Failure(
+                    f"{method}: expected {error_class.__name__} {status}, got "
+                    f"{type(error).__name__} {error.status_code}: {error.body[:2000]}"
+                ) from error
+            expect_problem(method, error.body)
+            return
+        raise Failure(f"{method}: expected {status}, but it succeeded")
+
+
+def expect(condition, message):
+    if not condition:
+        raise Failure(message)
+
+
+def expect_problem(method, body):
+    """The body of a refusal says what is wrong, in the contract's form."""
+    try:
+        problem = json.loads(body)
+        texts = [problem[key] for key in ("type", "title", "detail")]
+    except (ValueError, KeyError, TypeError):
+        raise Failure(f"{method}: refused without a problem document: {body[:500]!r}") from None
+    expect(all(isinstance(text, str) and text for text in texts), f"{method}: {problem}")
+
+
+def turn_pages(client, method, page_size, **arguments):
+    """Reads a list to its end and back again; returns the items."""
+    pages = []
+    after = None
+    while len(pages) < MOST_PAGES:
+        page = client.call(method, page_size=page_size, after=after, **arguments)
+        where = f"{method}, page {len(pages) + 1} of {page_size} an item"
+        expect(len(page.data) <= page_size, f"{where}: {len(page.data)} items")
+        expect((page.pagination.before is None) == (not pages), f"{where}: a wrong `before`")
+        pages.append(page)
+        after = page.pagination.after
+        if after is None:
+            break
+        expect(len(page.data) == page_size, f"{where}: not full, yet there are more")
+
+    ids = [[item.id for item in page.data] for page in pages]
+    for number in reversed(range(1, len(pages))):
+        before = pages[number].pagination.before
+        page = client.call(method, page_size=page_size, before=before, **arguments)
+        expect(
+            [item.id for item in page.data] == ids[number - 1],
+            f"{method}: going back from page {number + 1} leads elsewhere than to page {number}",
+        )
+    flat = [one for page in ids for one in page]
+    expect(len(flat) == len(set(flat)), f"{method}: an item comes twice")
+    return [item for page in pages for item in page.data]
+
+
+def check_list(client, method, **arguments):
+    """A list is the same list whatever the size of its pages; returns its items."""
+    items = turn_pages(client, method, 50, **arguments)
+    singly = turn_pages(client, method, 1, **arguments)
+    ids = [item.id for item in items]
+    expect(
+        [item.id for item in singly] == ids[: len(singly)],
+        f"{method}: pages of one hold other items than pages of fifty",
+    )
+    client.refused(method, 400, page_size=0, **arguments)
+    client.refused(method, 400, after="no cursor", **arguments)
+    client.refused(method, 400, after="a", before="b", **arguments)
+    return items
+
+
+def check_users(client, user_id):
+    ids = [user.id for user in check_list(client, "user_management.list")]
+    expect(user_id in ids, f"user {user_id} is not listed")
+    user = client.call("user_management.get", user_id=user_id)
+    expect(user.id == user_id, f"asked for user {user_id}, got {user.id}")
+    client.refused("user_management.get", 404, user_id=f"nobody-{uuid.uuid4()}")
+    return user
+
+
+def check_kind(client, kind, user_id):
+    """Lists, reads and refreshes; returns all devices of the kind and those of the user."""
+    devices = check_list(client, kind.listed)
+    of_user = check_list(client, kind.listed_for_user, user_id=user_id)
+    expect(
+        all(device.user_id == user_id for device in of_user),
+        f"{kind.listed_for_user}: a device of somebody else",
+    )
+    if len(devices) < MOST_PAGES * 50:
+        known = {device.id for device in devices}
+        unlisted = [device.id for device in of_user if device.id not in known]
+        expect(not unlisted, f"{kind.listed}: {unlisted} of user {user_id} are missing")
+    for device in of_user:
+        got = client.call(kind.got, **{kind.id_argument: device.id})
+        same = (got.id, got.user_id, got.vendor) == (device.id, user_id, device.vendor)
+        expect(same, f"{kind.got}: {got} is not the listed {device}")
+        client.call(kind.refreshed, **{kind.id_argument: device.id})
+    nothing = {kind.id_argument: str(uuid.uuid4())}
+    client.refused(kind.got, 404, **nothing)
+    client.refused(kind.refreshed, 404, **nothing)
+    strangers = client.call(kind.listed_for_user, user_id=f"nobody-{uuid.uuid4()}")
+    expect(strangers.data == [], f"{kind.listed_for_user}: devices of a user that is not there")
+    return devices, of_user
+
+
+def link_arguments(user_id, **more):
+    return {
+        "user_id": user_id,
+        "scopes": list(models.Scopes),
+        "language": models.LinkUserPayloadLanguage.EN_US,
+        "redirect_uri": REDIRECT_URI,
+        **more,
+    }
+
+
+def check_linking(client, user_id):
+    link = "user_management.post_users_userid_link"
+    choices = [
+        {},
+        {"language": models.LinkUserPayloadLanguage.BROWSER},
+        {"vendor_type": models.VendorType.CHARGER},
+        {"color_scheme": models.LinkUserPayloadColorScheme.DARK, "redirect_uri": "myapp://linked"},
+    ]
+    tokens = set()
+    for choice in choices:
+        session = client.call(link, **link_arguments(user_id, **choice))
+        expect(session.link_url.startswith("http"), f"{link}: link URL {session.link_url!r}")
+        expect(session.link_token, f"{link}: no link token")
+        tokens.add(session.link_token)
+    expect(len(tokens) == len(choices), f"{link}: one token for two sessions")
+    client.refused(link, 400, **link_arguments(user_id, redirect_uri="about:blank"))
+    client.refused(link, 400, **link_arguments(user_id, scopes=[]))
+
+
+def relink_arguments(asset_id):
+    language = models.RelinkUserPayloadLanguage.EN_US
+    return {"asset_id": asset_id, "language": language, "redirect_uri": REDIRECT_URI}
+
+
+def check_relinking(client, devices):
+    relink = "user_management.relink_asset"
+    for device in devices:
+        client.refused(relink, 400, errors.ProblemError, **relink_arguments(device.id))
+    client.refused(relink, 400, errors.ProblemError, **relink_arguments(str(uuid.uuid4())))
+
+
+def check_webhooks(client, receiver):
+    Event, Change = models.WebhookCreatePayloadEvent, models.WebhookUpdatePayloadEvent
+    not_valid, not_found = errors.WebhookNotValidProblemError, errors.WebhookNotFoundProblemError
+    url = receiver or f"https://{uuid.uuid4()}.invalid/events"
+    settings = {
+        "url": url,
+        "secret": "0123456789abcdef0123456789abcdef",
+        "events": [Event.USER_VEHICLE_UPDATED, Event.ENODE_WEBHOOK_TEST],
+        "api_version": "2024-10-01",
+        "authentication": {"header_name": "x-api-key", "header_value": "open sesame"},
+    }
+    first = client.call("webhooks.create", **settings)
+    expect(first.url == url and first.is_active, f"webhooks.create: {first}")
+    expect(first.api_version == "2024-10-01", f"webhooks.create: version {first.api_version}")
+    expect(first.authentication.header_name == "x-api-key", f"webhooks.create: {first}")
+    expect(
+        sorted(first.events) == ["enode:webhook:test", "user:vehicle:updated"],
+        f"webhooks.create: events {first.events}",
+    )
+    client.refused("webhooks.create", 400, not_valid, **settings)
+    short = {**settings, "url": f"{url}/other", "secret": "short"}
+    client.refused("webhooks.create", 400, not_valid, **short)
+
+    plain = {"url": f"https://{uuid.uuid4()}.invalid/", "secret": settings["secret"]}
+    second = client.call("webhooks.create", **plain)
+    expect(second.events == ["*"], f"webhooks.create: events {second.events} by default")
+    expect(second.authentication is None and second.api_version is None, f"{second}")
+
+    listed = [webhook.id for webhook in check_list(client, "webhooks.list")]
+    expect(listed[:2] == [second.id, first.id], f"webhooks.list: not newest first: {listed}")
+    got = client.call("webhooks.get", webhook_id=first.id)
+    expect(got.url == first.url and got.created_at == first.created_at, f"webhooks.get: {got}")
+
+    changed = client.call(
+        "webhooks.update", webhook_id=first.id, events=[Change.USER_CHARGER_UPDATED],
+        api_version=None, authentication=None,
+    )
+    unset = changed.api_version is None and changed.authentication is None
+    expect(unset and changed.url == url, f"webhooks.update: {changed}")
+    expect(changed.events == ["user:charger:updated"], f"webhooks.update: {changed.events}")
+
+    for webhook, answers in [(first, receiver is not None), (second, False)]:
+        result = client.call("webhooks.test", webhook_id=webhook.id)
+        wanted = models.TestFirehoseWebhookStatus("SUCCESS" if answers else "FAILURE")
+        expect(result.status == wanted, f"webhooks.test of {webhook.url}: {result}")
+        expect((result.response is not None) == answers, f"webhooks.test: {result}")
+
+    for webhook in (first, second):
+        client.call("webhooks.delete", webhook_id=webhook.id)
+        client.refused("webhooks.get", 404, not_found, webhook_id=webhook.id)
+    for method in ("webhooks.update", "webhooks.delete", "webhooks.test"):
+        client.refused(method, 404, not_found, webhook_id=first.id)
+    client.refused("webhooks.get", 404, not_found, webhook_id="no-such-webhook")
+
+
+def check_service(client):
+    client.call("service_health.check_readiness")
+    for kind in KINDS:
+        rows = client.call(kind.health)
+        vendors = [row.vendor for row in rows]
+        expect(vendors, f"{kind.health}: no vendor at all")
+        expect(len(vendors) == len(set(vendors)), f"{kind.health}: a vendor comes twice")
+        narrow = client.call("service_health.list_integrations", asset_types=kind.name)
+        wrong = [row.vendor for row in narrow if kind.name not in row.asset_types]
+        expect(not wrong, f"integrations of {kind.name}: {wrong} are of other types")
+        expect(
+            {str(row.vendor.value) for row in narrow} == {str(v.value) for v in vendors},
+            f"{kind.health} and the integrations of {kind.name} name different vendors",
+        )
+    integrations = client.call("service_health.list_integrations")
+    expect(len({row.vendor for row in integrations}) == len(integrations), "a vendor comes twice")
+
+
+def check_credentials(options):
+    """Without credentials and with wrong ones nothing opens."""
+    stranger = Client(Enode(server_url=options.api, timeout_ms=TIMEOUT_MS))
+    stranger.refused("user_management.list", 401)
+    security = models.Security(
+        client_id=options.client_id, client_secret="wrong", token_url=options.token_url
+    )
+    impostor = Enode(security=security, server_url=options.api, timeout_ms=TIMEOUT_MS)
+    try:
+        impostor.user_management.list()
+    except Exception as error:  # The client raises no class of its own here.
+        expect("status code 401 from token endpoint" in str(error), f"wrong secret: {error}")
+        return
+    raise Failure("a wrong client secret was accepted")
+
+
+def devices_of(client, user_id):
+    return [
+        device
+        for kind in KINDS
+        for device in client.call(kind.listed_for_user, user_id=user_id).data
+    ]
+
+
+def check_endings(client, user_id):
+    """Deauthorizing keeps the devices, deleting keeps nothing."""
+    deauthorize = "user_management.delete_users_userid_authorization"
+    before = devices_of(client, user_id)
+    client.call(deauthorize, user_id=user_id)
+    after = devices_of(client, user_id)
+    expect(
+        {device.id for device in after} == {device.id for device in before},
+        f"{deauthorize}: devices of {user_id} came or went",
+    )
+    vendors = client.call("user_management.get", user_id=user_id).linked_vendors
+    expect(not any(vendor.is_valid for vendor in vendors), f"{deauthorize}: {vendors}")
+    for device in after:
+        session = client.call("user_management.relink_asset", **relink_arguments(device.id))
+        expect(session.link_url.startswith("http"), f"relink_asset: {session}")
+    client.call("user_management.unlink_user", user_id=user_id)
+    client.refused("user_management.get", 404, user_id=user_id)
+    expect(not devices_of(client, user_id), f"devices of {user_id} outlived their user")
+
+
+def check_expected(found, expected):
+    """Compares the numbers of devices of the user with `vehicle=2,charger=1`, or with at least one
+    of each kind."""
+    if expected == "all":
+        missing = [name for name, count in found.items() if count == 0]
+        expect(not missing, f"the user has no {', no '.join(missing)}")
+    elif expected:
+        wanted = {name: int(count) for name, count in (e.split("=") for e in expected.split(","))}
+        unknown = wanted.keys() - found.keys()
+        expect(not unknown, f"--devices-expected: no such kind: {', '.join(unknown)}")
+        wrong = {n: f"{found[n]} not {count}" for n, count in wanted.items() if found[n] != count}
+        expect(not wrong, f"the user has other devices than expected: {wrong}")
+
+
+def drive(options):
+    security = models.Security(
+        client_id=options.client_id,
+        client_secret=options.client_secret,
+        token_url=options.token_url,
+    )
+    sdk = Enode(security=security, server_url=options.api, timeout_ms=TIMEOUT_MS)
+    client = Client(sdk)
+
+    check_service(client)
+    check_credentials(options)
+    check_linking(client, options.throwaway_user_id)
+    check_users(client, options.user_id)
+    found, linked = {}, []
+    for kind in KINDS:
+        devices, of_user = check_kind(client, kind, options.user_id)
+        print(f"{kind.name}: {len(devices)} in all, {len(of_user)} of the user", flush=True)
+        found[kind.name] = len(of_user)
+        linked += of_user
+    check_expected(found, options.devices_expected)
+    check_relinking(client, linked)
+    check_webhooks(client, options.webhook_url)
+    check_endings(client, options.throwaway_user_id)
+    return client.calls
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--api", required=True, metavar="URL")
+    parser.add_argument("--token-url", required=True, metavar="URL")
+    parser.add_argument("--client-id", required=True)
+    parser.add_argument("--client-secret", required=True)
+    parser.add_argument("--user-id", required=True, help="a user with linked devices")
+    parser.add_argument("--throwaway-user-id", required=True, help="a user that will be deleted")
+    parser.add_argument(
+        "--devices-expected", nargs="?", const="all", metavar="KIND=COUNT,…",
+        help="devices of the user; without a value, at least one of each kind",
+    )
+    parser.add_argument("--webhook-url", metavar="URL", help="a receiver that answers 2xx")
+    options = parser.parse_args()
+    try:
+        calls = drive(options)
+    except Failure as failure:
+        sys.exit(f"failed: {failure}")
+    print(f"ok: {len(calls)} operations of enode {version('enode')}, {sum(calls.values())} calls")
+
+
+if __name__ == "__main__":
+    main()
