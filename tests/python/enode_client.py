@@ -81,6 +81,8 @@ class Client:
             ) from error
         except errors.EnodeError as error:
             raise Failure(f"{method}: {error.status_code} {error.body[:2000]}") from error
+        except Exception as error:  # No connection, or no token: the client has no class for it.
+            raise Failure(f"{method}: {type(error).__name__}: {error}") from error
 
     def refused(self, method, status, error_class=errors.EnodeDefaultError, **arguments):
         """Calls a method that has to be refused with this status and this class of the client."""
@@ -245,6 +247,7 @@ def check_webhooks(client, receiver):
     first = client.call("webhooks.create", **settings)
     expect(first.url == url and first.is_active, f"webhooks.create: {first}")
     expect(first.api_version == "2024-10-01", f"webhooks.create: version {first.api_version}")
+    expect(first.last_success == first.created_at, f"webhooks.create: succeeded before: {first}")
     expect(first.authentication.header_name == "x-api-key", f"webhooks.create: {first}")
     expect(
         sorted(first.events) == ["enode:webhook:test", "user:vehicle:updated"],
@@ -297,11 +300,12 @@ def check_service(client):
         wrong = [row.vendor for row in narrow if kind.name not in row.asset_types]
         expect(not wrong, f"integrations of {kind.name}: {wrong} are of other types")
         expect(
-            {str(row.vendor.value) for row in narrow} == {str(v.value) for v in vendors},
+            {row.vendor.value for row in narrow} == {vendor.value for vendor in vendors},
             f"{kind.health} and the integrations of {kind.name} name different vendors",
         )
     integrations = client.call("service_health.list_integrations")
-    expect(len({row.vendor for row in integrations}) == len(integrations), "a vendor comes twice")
+    vendors = {row.vendor.value for row in integrations}
+    expect(len(vendors) == len(integrations), "integrations: a vendor comes twice")
 
 
 def check_credentials(options):

@@ -7,6 +7,7 @@
 
   const at = (object, path) => path.split(".").reduce((value, key) => (value == null ? value : value[key]), object);
   const number = (value, digits = 1) => (value == null ? "–" : Number(value).toFixed(digits));
+  const unit = (value, digits, name) => (value == null ? "–" : `${number(value, digits)} ${name}`);
   const yes = (value) => (value == null ? "–" : value ? "yes" : "no");
   const words = (value) => (value == null ? "–" : String(value).replace("PLUGGED_IN:", "").replaceAll("_", " ").toLowerCase());
 
@@ -15,27 +16,27 @@
     vehicle: (d) => ({
       name: at(d, "information.displayName") || [at(d, "information.brand"), at(d, "information.model")].filter(Boolean).join(" ") || d.vendor,
       main: [number(at(d, "chargeState.batteryLevel"), 0), "%"], bar: at(d, "chargeState.batteryLevel"), power: at(d, "chargeState.chargeRate") ?? 0,
-      rows: [["Charging", words(at(d, "chargeState.powerDeliveryState"))], ["Power", number(at(d, "chargeState.chargeRate")) + " kW"], ["Range", number(at(d, "chargeState.range"), 0) + " km"], ["Odometer", number(at(d, "odometer.distance"), 0) + " km"]],
+      rows: [["Charging", words(at(d, "chargeState.powerDeliveryState"))], ["Power", unit(at(d, "chargeState.chargeRate"), 1, "kW")], ["Range", unit(at(d, "chargeState.range"), 0, "km")], ["Odometer", unit(at(d, "odometer.distance"), 0, "km")]],
     }),
     charger: (d) => ({
       name: [at(d, "information.brand"), at(d, "information.model")].filter(Boolean).join(" ") || d.vendor,
       main: [number(at(d, "chargeState.chargeRate") ?? 0), "kW"], power: at(d, "chargeState.chargeRate") ?? 0,
-      rows: [["State", words(at(d, "chargeState.powerDeliveryState"))], ["Plugged in", yes(at(d, "chargeState.isPluggedIn"))], ["Maximum", number(at(d, "chargeState.maxCurrent"), 0) + " A"]],
+      rows: [["State", words(at(d, "chargeState.powerDeliveryState"))], ["Plugged in", yes(at(d, "chargeState.isPluggedIn"))], ["Maximum", unit(at(d, "chargeState.maxCurrent"), 0, "A")]],
     }),
     hvac: (d) => ({
       name: at(d, "information.displayName") || d.vendor,
       main: [number(at(d, "temperatureState.currentTemperature")), "°C"], power: at(d, "temperatureState.currentTemperature"),
-      rows: [["Mode", words(at(d, "thermostatState.mode"))], ["Heat to", number(at(d, "thermostatState.heatSetpoint")) + " °C"], ["Running", yes(at(d, "temperatureState.isActive"))], ["Uses", number(d.consumptionRate) + " kW"]],
+      rows: [["Mode", words(at(d, "thermostatState.mode"))], ["Heat to", unit(at(d, "thermostatState.heatSetpoint"), 1, "°C")], ["Running", yes(at(d, "temperatureState.isActive"))], ["Uses", unit(d.consumptionRate, 1, "kW")]],
     }),
     inverter: (d) => ({
       name: at(d, "information.siteName") || at(d, "information.model") || d.vendor,
       main: [number(at(d, "productionState.productionRate"), 2), "kW"], power: at(d, "productionState.productionRate"),
-      rows: [["Producing", yes(at(d, "productionState.isProducing"))], ["So far", number(at(d, "productionState.totalLifetimeProduction"), 0) + " kWh"]],
+      rows: [["Producing", yes(at(d, "productionState.isProducing"))], ["So far", unit(at(d, "productionState.totalLifetimeProduction"), 0, "kWh")]],
     }),
     battery: (d) => ({
       name: at(d, "information.siteName") || at(d, "information.model") || d.vendor,
       main: [number(at(d, "chargeState.batteryLevel"), 0), "%"], bar: at(d, "chargeState.batteryLevel"), power: at(d, "chargeState.chargeRate"),
-      rows: [["State", words(at(d, "chargeState.status"))], ["Power", number(at(d, "chargeState.chargeRate"), 2) + " kW"], ["Aim", words(at(d, "config.operationMode"))]],
+      rows: [["State", words(at(d, "chargeState.status"))], ["Power", unit(at(d, "chargeState.chargeRate"), 2, "kW")], ["Aim", words(at(d, "config.operationMode"))]],
     }),
     meter: (d) => ({
       name: at(d, "information.siteName") || at(d, "information.model") || d.vendor,

@@ -110,9 +110,11 @@ impl ApiError {
         match self {
             Self::Engine(error) => match error {
                 EngineError::Invalid(issues) => row(BAD, "Bad Request", &in_words(issues)),
-                EngineError::InvalidWebhook(_) => {
-                    row(BAD, "Webhook input is not valid.", "The webhook input is not valid.")
-                }
+                EngineError::InvalidWebhook(_) => row(
+                    BAD,
+                    "Webhook input is not valid.",
+                    "The webhook input is not valid.",
+                ),
                 EngineError::Precondition { detail } => row(BAD, "Bad Request", detail),
                 EngineError::UserNotFound(id) => row(
                     NOT_FOUND,
@@ -122,17 +124,21 @@ impl ApiError {
                 EngineError::DeviceNotFound => {
                     row(NOT_FOUND, "Not Found", "The requested asset wasn't found.")
                 }
-                EngineError::WebhookNotFound(id) => {
-                    row(NOT_FOUND, "Webhook not found", &format!("Could not find webhook {id}"))
-                }
+                EngineError::WebhookNotFound(id) => row(
+                    NOT_FOUND,
+                    "Webhook not found",
+                    &format!("Could not find webhook {id}"),
+                ),
                 EngineError::ConnectionLimit => row(
                     (StatusCode::FORBIDDEN, "forbidden"),
                     "Connections limit reached.",
                     "Unable to create more connections.",
                 ),
-                EngineError::LinkSession(LinkSessionProblem::Unknown) => {
-                    row(NOT_FOUND, "Link session not found", "There is no such link session.")
-                }
+                EngineError::LinkSession(LinkSessionProblem::Unknown) => row(
+                    NOT_FOUND,
+                    "Link session not found",
+                    "There is no such link session.",
+                ),
                 EngineError::LinkSession(
                     LinkSessionProblem::Expired | LinkSessionProblem::Used,
                 ) => row(
@@ -178,9 +184,7 @@ impl ApiError {
                 "Events after this cursor were dropped, for they were too old. Begin again without \
                  a cursor, and read the devices anew.",
             ),
-            Self::RouteNotFound => {
-                row(NOT_FOUND, "Not Found", "There is nothing at this address.")
-            }
+            Self::RouteNotFound => row(NOT_FOUND, "Not Found", "There is nothing at this address."),
             Self::MethodNotAllowed => row(
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
                 "Method Not Allowed",
@@ -192,7 +196,10 @@ impl ApiError {
                 "The body is larger than permitted.",
             ),
             Self::HeadersTooLarge => row(
-                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large"),
+                (
+                    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                    "headers-too-large",
+                ),
                 "Request Header Fields Too Large",
                 "The headers are larger than permitted.",
             ),
@@ -345,9 +352,14 @@ impl IntoResponse for TokenError {
             ),
             Self::Other(error) => return error.into_response(),
         };
-        let body = Json(TokenErrorResponse { error, error_description });
+        let body = Json(TokenErrorResponse {
+            error,
+            error_description,
+        });
         let mut response = (status, body).into_response();
-        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(
                 header::WWW_AUTHENTICATE,
@@ -411,9 +423,8 @@ mod tests {
                 "detail": "Could not find user with ID u-1",
             })
         );
-        let (status, webhook) = body(
-            EngineError::InvalidWebhook(vec![Issue::new("url", "is required")]).into(),
-        );
+        let (status, webhook) =
+            body(EngineError::InvalidWebhook(vec![Issue::new("url", "is required")]).into());
         assert_eq!(status, 400);
         assert_eq!(webhook["title"], "Webhook input is not valid.");
         assert_eq!(webhook["issues"][0]["path"], "url");

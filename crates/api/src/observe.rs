@@ -72,12 +72,20 @@ pub(crate) async fn observe(
 fn request_id(state: &ApiState, request: &Request) -> HeaderValue {
     let is_good = |value: &&HeaderValue| {
         (1..=64).contains(&value.len())
-            && value.as_bytes().iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
+            && value
+                .as_bytes()
+                .iter()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
     };
-    request.headers().get(REQUEST_ID).filter(is_good).cloned().unwrap_or_else(|| {
-        let id = uuid_v7(state.engine().now(), &SystemEntropy).to_string();
-        HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("-"))
-    })
+    request
+        .headers()
+        .get(REQUEST_ID)
+        .filter(is_good)
+        .cloned()
+        .unwrap_or_else(|| {
+            let id = uuid_v7(state.engine().now(), &SystemEntropy).to_string();
+            HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("-"))
+        })
 }
 
 /// Refuses requests with headers beyond the limit.
@@ -108,4 +116,34 @@ pub(crate) async fn limit_time(limit: Duration, request: Request, next: Next) ->
 pub(crate) fn panicked(_: Box<dyn Any + Send>) -> Response {
     tracing::error!("a handler panicked");
     ApiError::Panicked.into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, body::Body, http::StatusCode, middleware::from_fn, routing::get};
+    use tower::ServiceExt as _;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn handlers_that_hang_or_panic_are_answered_for() {
+        let patience = Duration::from_millis(20);
+        let router: Router = Router::new()
+            .route("/hangs", get(std::future::pending::<()>))
+            .route("/panics", get(async || -> () { panic!("a test") }))
+            .layer(from_fn(move |request: Request, next: Next| {
+                limit_time(patience, request, next)
+            }))
+            .layer(CatchPanicLayer::custom(panicked));
+        for (path, status) in [
+            ("/hangs", StatusCode::SERVICE_UNAVAILABLE),
+            ("/panics", StatusCode::INTERNAL_SERVER_ERROR),
+        ] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let response = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), status);
+            assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use livewatt_domain::{API_VERSION, account, cadence, device, kind::DeviceKind};
 use serde_json::Value;
 use utoipa::{
-    PartialSchema, ToSchema,
+    ToSchema,
     openapi::{
         Components, ComponentsBuilder, Content as Media, InfoBuilder, LicenseBuilder, OpenApi,
         OpenApiBuilder, PathsBuilder, Ref, RefOr, Required, Response, ResponseBuilder,
@@ -49,12 +49,17 @@ pub fn openapi() -> OpenApi {
         .title("Livewatt")
         .version(API_VERSION)
         .description(Some("One live API over energy devices."))
-        .license(Some(LicenseBuilder::new().name("Apache-2.0 OR MIT").build()));
+        .license(Some(
+            LicenseBuilder::new().name("Apache-2.0 OR MIT").build(),
+        ));
     OpenApiBuilder::new()
         .info(info.build())
         .paths(paths)
         .components(Some(components()))
-        .tags(Some(tags.into_iter().map(|tag| TagBuilder::new().name(tag).build())))
+        .tags(Some(
+            tags.into_iter()
+                .map(|tag| TagBuilder::new().name(tag).build()),
+        ))
         .build()
 }
 
@@ -89,8 +94,8 @@ fn describe(row: &Operation) -> OperationBuilder {
         let body = RequestBodyBuilder::new().required(Some(Required::True));
         operation = operation.request_body(Some(body.content(media_type, media).build()));
     }
-    for answer in row.answers.iter().chain(common_answers(row)) {
-        operation = operation.response(answer.status.to_string(), response(answer));
+    for answer in row.answers.iter().copied().chain(common_answers(row)) {
+        operation = operation.response(answer.status.to_string(), response(&answer));
     }
     match row.auth {
         Auth::Bearer => operation.security(SecurityRequirement::new("token", [""; 0])),
@@ -103,26 +108,28 @@ fn describe(row: &Operation) -> OperationBuilder {
 }
 
 /// Answers that follow from what a row takes, where it does not name its own.
-fn common_answers(row: &Operation) -> impl Iterator<Item = &'static Answer> {
-    static UNAUTHORIZED: Answer = Answer {
+fn common_answers(row: &Operation) -> impl Iterator<Item = Answer> + use<> {
+    const UNAUTHORIZED: Answer = Answer {
         status: 401,
         summary: "The token is missing, unknown or expired",
         content: Content::Json("Problem"),
     };
-    static BAD_REQUEST: Answer = Answer {
+    const BAD_REQUEST: Answer = Answer {
         status: 400,
         summary: "The request is not valid",
         content: Content::Json("Problem"),
     };
     let has = |status| row.answers.iter().any(|answer| answer.status == status);
-    let unauthorized = (row.auth == Auth::Bearer && !has(401)).then_some(&UNAUTHORIZED);
+    let unauthorized = (row.auth == Auth::Bearer && !has(401)).then_some(UNAUTHORIZED);
     let takes_input = !row.query.is_empty() || row.path.contains('{');
-    let bad_request = (takes_input && !has(400)).then_some(&BAD_REQUEST);
+    let bad_request = (takes_input && !has(400)).then_some(BAD_REQUEST);
     bad_request.into_iter().chain(unauthorized)
 }
 
 fn path_parameters(path: &str) -> impl Iterator<Item = Parameter> {
-    let names = path.split('/').filter_map(|s| s.strip_prefix('{')?.strip_suffix('}'));
+    let names = path
+        .split('/')
+        .filter_map(|s| s.strip_prefix('{')?.strip_suffix('}'));
     names.map(|name| {
         let schema = match name {
             "vendorType" => Ref::from_schema_name("DeviceKind").into(),
@@ -139,7 +146,11 @@ fn path_parameters(path: &str) -> impl Iterator<Item = Parameter> {
 
 fn query_parameters(row: &Operation) -> impl Iterator<Item = Parameter> {
     row.query.iter().map(|query| {
-        let kind = if query.is_integer { Type::Integer } else { Type::String };
+        let kind = if query.is_integer {
+            Type::Integer
+        } else {
+            Type::String
+        };
         ParameterBuilder::new()
             .name(query.name)
             .parameter_in(ParameterIn::Query)
@@ -279,40 +290,54 @@ fn page_of(schema: &str) -> ObjectBuilder {
 }
 
 fn plain(kind: Type, description: &str) -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(kind).description(Some(description))
+    ObjectBuilder::new()
+        .schema_type(kind)
+        .description(Some(description))
 }
 
 fn nullable(kind: Type, description: &str) -> ObjectBuilder {
     let either = utoipa::openapi::schema::SchemaType::from_iter([kind, Type::Null]);
-    ObjectBuilder::new().schema_type(either).description(Some(description))
+    ObjectBuilder::new()
+        .schema_type(either)
+        .description(Some(description))
 }
 
 /// An object all of whose keys are always there.
 fn sent(properties: Vec<(&str, RefOr<Schema>)>) -> ObjectBuilder {
-    properties.into_iter().fold(ObjectBuilder::new(), |object, (name, schema)| {
-        object.property(name, schema).required(name)
-    })
+    properties
+        .into_iter()
+        .fold(ObjectBuilder::new(), |object, (name, schema)| {
+            object.property(name, schema).required(name)
+        })
 }
 
 fn event() -> ObjectBuilder {
     ObjectBuilder::new()
-        .description(Some("An event as webhooks deliver it; further keys depend on its name."))
-        .property("event", plain(Type::String, "Name, for example user:vehicle:updated"))
+        .description(Some(
+            "An event as webhooks deliver it; further keys depend on its name.",
+        ))
+        .property(
+            "event",
+            plain(Type::String, "Name, for example user:vehicle:updated"),
+        )
         .required("event")
         .property("createdAt", plain(Type::String, "When it came about"))
         .required("createdAt")
         .property("version", plain(Type::String, "Version of the contract"))
         .required("version")
-        .example(Some(Value::from_iter([
+        .examples([Value::from_iter([
             ("event", "user:credentials:invalidated"),
             ("createdAt", "2024-01-07T17:04:26.000Z"),
             ("version", API_VERSION),
-        ])))
+        ])])
 }
 
 fn log_entry() -> ObjectBuilder {
     sent(vec![
-        ("cursor", plain(Type::String, "Read on after this event by this").into()),
+        (
+            "cursor",
+            plain(Type::String, "Read on after this event by this").into(),
+        ),
         ("id", plain(Type::String, "Identifier of the event").into()),
         ("event", Ref::from_schema_name("Event").into()),
     ])
@@ -323,16 +348,32 @@ fn freshness() -> ObjectBuilder {
     sent(vec![
         ("deviceId", plain(Type::String, "The device").into()),
         ("kind", of("DeviceKind")),
-        ("isReachable", nullable(Type::Boolean, "Whether live data can be had now").into()),
-        ("lastSeen", plain(Type::String, "Last successful contact").into()),
+        (
+            "isReachable",
+            nullable(Type::Boolean, "Whether live data can be had now").into(),
+        ),
+        (
+            "lastSeen",
+            plain(Type::String, "Last successful contact").into(),
+        ),
         ("activity", of("Activity")),
         (
             "intervalSeconds",
-            nullable(Type::Number, "Time between two fetches; null if it is never asked").into(),
+            nullable(
+                Type::Number,
+                "Time between two fetches; null if it is never asked",
+            )
+            .into(),
         ),
         ("reason", of("CadenceReason")),
-        ("nextDueAt", nullable(Type::String, "When it is fetched next").into()),
-        ("holdup", nullable(Type::String, "What holds back the next fetch").into()),
+        (
+            "nextDueAt",
+            nullable(Type::String, "When it is fetched next").into(),
+        ),
+        (
+            "holdup",
+            nullable(Type::String, "What holds back the next fetch").into(),
+        ),
         ("blocks", list_of("BlockFreshness").into()),
         ("lastAttempts", list_of("Attempt").into()),
     ])
@@ -341,11 +382,26 @@ fn freshness() -> ObjectBuilder {
 fn block_freshness() -> ObjectBuilder {
     sent(vec![
         ("block", plain(Type::String, "Name of the block").into()),
-        ("lastUpdated", nullable(Type::String, "When it last changed").into()),
-        ("confirmedAt", nullable(Type::String, "When its vendor last confirmed it").into()),
-        ("ageSeconds", nullable(Type::Number, "Seconds since then").into()),
-        ("targetSeconds", plain(Type::Number, "The age it should not exceed").into()),
-        ("isWithinTarget", plain(Type::Boolean, "Whether it does not").into()),
+        (
+            "lastUpdated",
+            nullable(Type::String, "When it last changed").into(),
+        ),
+        (
+            "confirmedAt",
+            nullable(Type::String, "When its vendor last confirmed it").into(),
+        ),
+        (
+            "ageSeconds",
+            nullable(Type::Number, "Seconds since then").into(),
+        ),
+        (
+            "targetSeconds",
+            plain(Type::Number, "The age it should not exceed").into(),
+        ),
+        (
+            "isWithinTarget",
+            plain(Type::Boolean, "Whether it does not").into(),
+        ),
     ])
 }
 

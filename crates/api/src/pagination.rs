@@ -8,10 +8,7 @@ use livewatt_store::{Page, PageFrom, PageKey, PageRequest};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{
-    error::ApiError,
-    extract::QueryArgs,
-};
+use crate::{error::ApiError, extract::QueryArgs};
 
 /// Largest page.
 pub(crate) const MAX_PAGE_SIZE: u32 = 500;
@@ -64,19 +61,27 @@ impl<S: Send + Sync> FromRequestParts<S> for PageArgs {
         };
         let from = match (key("after")?, key("before")?) {
             (Some(_), Some(_)) => {
-                return Err(ApiError::invalid("before", "must not be given together with after"));
+                return Err(ApiError::invalid(
+                    "before",
+                    "must not be given together with after",
+                ));
             }
             (Some(key), None) => PageFrom::After(key),
             (None, Some(key)) => PageFrom::Before(key),
             (None, None) => PageFrom::Start,
         };
-        Ok(Self(PageRequest { from, size: page_size(&args)? }))
+        Ok(Self(PageRequest {
+            from,
+            size: page_size(&args)?,
+        }))
     }
 }
 
 /// The `pageSize` of a request.
 pub(crate) fn page_size(args: &QueryArgs) -> Result<u32, ApiError> {
-    let Some(text) = args.one("pageSize")? else { return Ok(DEFAULT_PAGE_SIZE) };
+    let Some(text) = args.one("pageSize")? else {
+        return Ok(DEFAULT_PAGE_SIZE);
+    };
     match text.parse() {
         Ok(size) if (1..=MAX_PAGE_SIZE).contains(&size) => Ok(size),
         _ => Err(ApiError::invalid(
@@ -98,7 +103,10 @@ fn decode(text: &str) -> Option<PageKey> {
     let bytes = plain(text)?;
     let (at, id) = bytes.split_once('~')?;
     (!id.is_empty()).then_some(())?;
-    Some(PageKey { at: at.parse().ok()?, id: id.to_owned() })
+    Some(PageKey {
+        at: at.parse().ok()?,
+        id: id.to_owned(),
+    })
 }
 
 /// The cursor of a position in the event log.
@@ -119,7 +127,12 @@ fn plain(text: &str) -> Option<String> {
     if text.len() > MAX_CURSOR {
         return None;
     }
-    String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()?).ok()
+    String::from_utf8(
+        BASE64_URL_SAFE_NO_PAD
+            .decode(text.trim_end_matches('='))
+            .ok()?,
+    )
+    .ok()
 }
 
 #[cfg(test)]
@@ -129,9 +142,13 @@ mod tests {
     use super::*;
 
     async fn page(query: &str) -> Result<PageRequest, ApiError> {
-        let (mut parts, ()) =
-            Request::get(format!("/users?{query}")).body(()).unwrap().into_parts();
-        PageArgs::from_request_parts(&mut parts, &()).await.map(|args| args.0)
+        let (mut parts, ()) = Request::get(format!("/users?{query}"))
+            .body(())
+            .unwrap()
+            .into_parts();
+        PageArgs::from_request_parts(&mut parts, &())
+            .await
+            .map(|args| args.0)
     }
 
     fn field(error: ApiError) -> String {
@@ -140,12 +157,27 @@ mod tests {
 
     #[tokio::test]
     async fn cursors_come_back_as_they_went() {
-        let key = PageKey { at: "2024-01-07T17:04:26.123Z".parse().unwrap(), id: "u~1/ü".into() };
+        let key = PageKey {
+            at: "2024-01-07T17:04:26.123Z".parse().unwrap(),
+            id: "u~1/ü".into(),
+        };
         let cursor = encode(&key);
         let request = page(&format!("after={cursor}&pageSize=7")).await.unwrap();
-        assert_eq!(request, PageRequest { from: PageFrom::After(key.clone()), size: 7 });
+        assert_eq!(
+            request,
+            PageRequest {
+                from: PageFrom::After(key.clone()),
+                size: 7
+            }
+        );
         let request = page(&format!("before={cursor}")).await.unwrap();
-        assert_eq!(request, PageRequest { from: PageFrom::Before(key), size: 50 });
+        assert_eq!(
+            request,
+            PageRequest {
+                from: PageFrom::Before(key),
+                size: 50
+            }
+        );
         assert_eq!(page("").await.unwrap().from, PageFrom::Start);
     }
 
@@ -164,8 +196,13 @@ mod tests {
         ] {
             assert_eq!(field(page(query).await.unwrap_err()), expected, "{query}");
         }
-        let cursor = encode(&PageKey { at: "2024-01-07T17:04:26Z".parse().unwrap(), id: "1".into() });
-        let both = page(&format!("after={cursor}&before={cursor}")).await.unwrap_err();
+        let cursor = encode(&PageKey {
+            at: "2024-01-07T17:04:26Z".parse().unwrap(),
+            id: "1".into(),
+        });
+        let both = page(&format!("after={cursor}&before={cursor}"))
+            .await
+            .unwrap_err();
         assert_eq!(field(both), "before");
     }
 

@@ -39,7 +39,7 @@ pub fn router(engine: Arc<Engine>, options: ApiOptions) -> Router {
         limit_time(patience, request, next)
     }));
     let patience = state.options().link_timeout;
-    let link = pages::link::routes(&state).layer(from_fn(move |request: Request, next: Next| {
+    let link = pages::link::routes().layer(from_fn(move |request: Request, next: Next| {
         limit_time(patience, request, next)
     }));
     let every = ServiceBuilder::new()

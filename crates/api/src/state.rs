@@ -82,9 +82,19 @@ struct Inner {
 impl ApiState {
     /// The state of a server.
     pub fn new(engine: Arc<Engine>, options: ApiOptions) -> Self {
-        let base = engine.options().public_url.path().trim_end_matches('/').to_owned();
+        let base = engine
+            .options()
+            .public_url
+            .path()
+            .trim_end_matches('/')
+            .to_owned();
         let checks = std::thread::available_parallelism().map_or(2, NonZero::get);
-        Self(Arc::new(Inner { engine, options, base, secret_checks: Semaphore::new(checks) }))
+        Self(Arc::new(Inner {
+            engine,
+            options,
+            base,
+            secret_checks: Semaphore::new(checks),
+        }))
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
@@ -112,10 +122,7 @@ impl ApiState {
 
     /// Runs a use case to its end even if the caller goes away or the time is up: one that stops
     /// half way could have told a vendor what it has not stored.
-    pub(crate) async fn to_the_end<T, F>(
-        &self,
-        work: impl FnOnce(Arc<Engine>) -> F,
-    ) -> ApiResult<T>
+    pub(crate) async fn to_the_end<T, F>(&self, work: impl FnOnce(Arc<Engine>) -> F) -> ApiResult<T>
     where
         T: Send + 'static,
         F: Future<Output = EngineResult<T>> + Send + 'static,

@@ -1,6 +1,6 @@
 //! Logs and metrics.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -32,8 +32,9 @@ pub fn start_logs(settings: &LogSettings) -> anyhow::Result<()> {
 /// # Errors
 /// If another recorder is installed already.
 pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
-    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
-    if let Some(handle) = HANDLE.get() {
+    static HANDLE: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    let mut installed = HANDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*installed {
         return Ok(handle.clone());
     }
     let seconds = [
@@ -44,5 +45,5 @@ pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
         .context("the histogram buckets are not valid")?
         .install_recorder()
         .context("metrics cannot be collected")?;
-    Ok(HANDLE.get_or_init(|| handle).clone())
+    Ok(installed.insert(handle).clone())
 }

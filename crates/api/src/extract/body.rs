@@ -26,7 +26,9 @@ pub(crate) async fn read_body(mut request: Request, limit: usize) -> ApiResult<B
         Ok(Err(refused)) if refused.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             Err(ApiError::BodyTooLarge)
         }
-        Ok(Err(_)) => Err(ApiError::Unreadable("The body ended before its time.".to_owned())),
+        Ok(Err(_)) => Err(ApiError::Unreadable(
+            "The body ended before its time.".to_owned(),
+        )),
     }
 }
 
@@ -39,6 +41,8 @@ impl<T: Payload> FromRequest<ApiState> for JsonBody<T> {
 
     async fn from_request(request: Request, state: &ApiState) -> Result<Self, Self::Rejection> {
         let bytes = read_body(request, state.options().body_limit).await?;
-        Fields::parse(&bytes).map(Self).map_err(|issues| T::refused(issues).into())
+        Fields::parse(&bytes)
+            .map(Self)
+            .map_err(|issues| T::refused(issues).into())
     }
 }

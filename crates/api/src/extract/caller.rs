@@ -30,8 +30,11 @@ impl FromRequestParts<ApiState> for Caller {
         state: &ApiState,
     ) -> Result<Self, Self::Rejection> {
         let token = bearer(&parts.headers).ok_or(ApiError::Unauthorized)?;
-        let client_id =
-            state.engine().authenticate(token).await?.ok_or(ApiError::Unauthorized)?;
+        let client_id = state
+            .engine()
+            .authenticate(token)
+            .await?
+            .ok_or(ApiError::Unauthorized)?;
         if let Some(slot) = parts.extensions.get::<CallerSlot>() {
             // Set already if two extractors ask: it is the same client.
             let _ = slot.0.set(client_id);
@@ -53,7 +56,11 @@ pub(crate) fn basic_credentials(headers: &HeaderMap) -> Option<(String, String)>
 }
 
 fn credentials<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
-    let (given, rest) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let (given, rest) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
     given.eq_ignore_ascii_case(scheme).then(|| rest.trim())
 }
 

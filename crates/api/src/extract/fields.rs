@@ -39,7 +39,9 @@ impl Fields {
         let value = serde_json::from_slice(bytes)
             .map_err(|error| issue(format!("is not valid JSON: {error}")))?;
         let mut issues = Vec::new();
-        Self::object(value, "", &mut issues).filter(|_| issues.is_empty()).ok_or(issues)
+        Self::object(value, "", &mut issues)
+            .filter(|_| issues.is_empty())
+            .ok_or(issues)
     }
 
     /// Reads an object at a path.
@@ -48,8 +50,16 @@ impl Fields {
             issues.push(Issue::new(path, "must be an object"));
             return None;
         };
-        let prefix = if path.is_empty() { String::new() } else { format!("{path}.") };
-        let mut fields = Self { rest, prefix, issues: Vec::new() };
+        let prefix = if path.is_empty() {
+            String::new()
+        } else {
+            format!("{path}.")
+        };
+        let mut fields = Self {
+            rest,
+            prefix,
+            issues: Vec::new(),
+        };
         let read = T::read(&mut fields);
         for key in fields.rest.keys() {
             let path = format!("{}{}", fields.prefix, shortened(key));
@@ -183,8 +193,14 @@ mod tests {
     impl Payload for Outer {
         fn read(fields: &mut Fields) -> Option<Self> {
             let (scopes, pin) = (fields.required("scopes"), fields.nullable("pin"));
-            let inner = fields.optional::<Nested<Inner>>("inner").map(|nested| nested.0);
-            Some(Self { scopes: scopes?, pin, inner })
+            let inner = fields
+                .optional::<Nested<Inner>>("inner")
+                .map(|nested| nested.0);
+            Some(Self {
+                scopes: scopes?,
+                pin,
+                inner,
+            })
         }
     }
 
@@ -198,7 +214,10 @@ mod tests {
         let read = |json: &str| Fields::parse::<Outer>(json.as_bytes()).unwrap().pin;
         assert_eq!(read(r#"{"scopes":[]}"#), None);
         assert_eq!(read(r#"{"scopes":[],"pin":null}"#), Some(None));
-        assert_eq!(read(r#"{"scopes":[],"pin":"x"}"#), Some(Some("x".to_owned())));
+        assert_eq!(
+            read(r#"{"scopes":[],"pin":"x"}"#),
+            Some(Some("x".to_owned()))
+        );
     }
 
     #[test]
@@ -209,7 +228,9 @@ mod tests {
         assert_eq!(paths("[]"), [""]);
         assert_eq!(paths(r#"{"scopes":null}"#), ["scopes"]);
         assert_eq!(
-            paths(r#"{"scopes":["x","vehicle:read:data",1],"pin":2,"inner":{"name":1,"b":2},"a":3}"#),
+            paths(
+                r#"{"scopes":["x","vehicle:read:data",1],"pin":2,"inner":{"name":1,"b":2},"a":3}"#
+            ),
             ["scopes.0", "scopes.2", "pin", "inner.name", "inner.b", "a"]
         );
     }

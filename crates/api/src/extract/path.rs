@@ -41,17 +41,22 @@ impl<S: Send + Sync, const N: usize> FromRequestParts<S> for PathArgs<N> {
 
 /// A segment as a user's ID.
 pub(crate) fn user_arg(text: String) -> Result<UserId, ApiError> {
-    text.try_into().map_err(|error| ApiError::invalid("userId", without_subject(error)))
+    text.try_into()
+        .map_err(|error| ApiError::invalid("userId", without_subject(error)))
 }
 
 /// The message without the words that the name of the field says already.
 fn without_subject(error: livewatt_domain::id::UserIdError) -> String {
-    error.to_string().trim_start_matches("a user ID ").to_owned()
+    error
+        .to_string()
+        .trim_start_matches("a user ID ")
+        .to_owned()
 }
 
 /// A segment as a vendor's name.
 pub(crate) fn vendor_arg(text: String) -> Result<VendorName, ApiError> {
-    text.try_into().map_err(|_| ApiError::invalid("vendor", "is not the name of a vendor"))
+    text.try_into()
+        .map_err(|_| ApiError::invalid("vendor", "is not the name of a vendor"))
 }
 
 /// A segment as a kind of device.

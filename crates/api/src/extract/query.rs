@@ -14,12 +14,20 @@ impl QueryArgs {
     /// Those of a request.
     pub(crate) fn of(parts: &Parts) -> Self {
         let query = parts.uri.query().unwrap_or_default();
-        Self(url::form_urlencoded::parse(query.as_bytes()).map(owned).collect())
+        Self(
+            url::form_urlencoded::parse(query.as_bytes())
+                .map(owned)
+                .collect(),
+        )
     }
 
     /// The value of a parameter that may be given once.
     pub(crate) fn one(&self, name: &'static str) -> Result<Option<String>, ApiError> {
-        let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
+        let mut values = self
+            .0
+            .iter()
+            .filter(|(key, _)| key == name)
+            .map(|(_, value)| value);
         let first = values.next().cloned();
         match values.next() {
             None => Ok(first),

@@ -22,11 +22,17 @@ pub(crate) async fn speak_version(request: Request, next: Next) -> Response {
             "The header Enode-User-Id is not supported: name the user in the path.".to_owned(),
         )
         .into_response()
-    } else if headers.get_all(VERSION).iter().any(|value| value != API_VERSION) {
+    } else if headers
+        .get_all(VERSION)
+        .iter()
+        .any(|value| value != API_VERSION)
+    {
         ApiError::UnknownVersion.into_response()
     } else {
         next.run(request).await
     };
-    response.headers_mut().insert(VERSION, HeaderValue::from_static(API_VERSION));
+    response
+        .headers_mut()
+        .insert(VERSION, HeaderValue::from_static(API_VERSION));
     response
 }

@@ -39,8 +39,13 @@ async fn list_of(
     user: Option<UserId>,
     PageArgs(page): PageArgs,
 ) -> ApiResult<Json<Paginated<Document>>> {
-    let devices = state.engine().list_devices(caller.client_id, user, kind, page).await?;
-    Ok(Json(Paginated::from(devices.map(|device| device.current_document()))))
+    let devices = state
+        .engine()
+        .list_devices(caller.client_id, user, kind, page)
+        .await?;
+    Ok(Json(Paginated::from(
+        devices.map(|device| device.current_document()),
+    )))
 }
 
 /// `GET /{kinds}/{id}`
@@ -50,7 +55,10 @@ pub(crate) async fn get(
     caller: Caller,
     PathArg(id): PathArg,
 ) -> ApiResult<Json<Document>> {
-    let device = state.engine().get_device(caller.client_id, kind, &id).await?;
+    let device = state
+        .engine()
+        .get_device(caller.client_id, kind, &id)
+        .await?;
     Ok(Json(device.current_document()))
 }
 
@@ -61,6 +69,9 @@ pub(crate) async fn refresh_hint(
     caller: Caller,
     PathArg(id): PathArg,
 ) -> ApiResult<StatusCode> {
-    state.engine().refresh_hint(caller.client_id, kind, &id).await?;
+    state
+        .engine()
+        .refresh_hint(caller.client_id, kind, &id)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -60,7 +60,11 @@ impl LogEntry {
         let event = RawValue::from_string(logged.event.body).map_err(|error| {
             livewatt_engine::EngineError::internal("a stored event is not JSON", error)
         })?;
-        Ok(Self { cursor: encode_position(logged.position), id: logged.event.id, event })
+        Ok(Self {
+            cursor: encode_position(logged.position),
+            id: logged.event.id,
+            event,
+        })
     }
 }
 
@@ -71,18 +75,31 @@ pub(crate) async fn list(
     args: QueryArgs,
 ) -> ApiResult<Json<EventList>> {
     if args.one("before")?.is_some() {
-        return Err(ApiError::invalid("before", "is not possible here: events are read forwards"));
+        return Err(ApiError::invalid(
+            "before",
+            "is not possible here: events are read forwards",
+        ));
     }
     let after = start_of(args.one("after")?.as_deref(), "after")?;
     let limit = page_size(&args)?;
     let from = after.unwrap_or_default();
-    let page = state.engine().events_after(caller.client_id, from, limit).await?;
+    let page = state
+        .engine()
+        .events_after(caller.client_id, from, limit)
+        .await?;
     refuse_gap(after, page.kept_from)?;
     let read_until = page.read_until.max(from);
     Ok(Json(EventList {
-        data: page.events.into_iter().map(LogEntry::of).collect::<Result<_, _>>()?,
+        data: page
+            .events
+            .into_iter()
+            .map(LogEntry::of)
+            .collect::<Result<_, _>>()?,
         // Never null: what comes later is read from here.
-        pagination: PaginationCursors { after: Some(encode_position(read_until)), before: None },
+        pagination: PaginationCursors {
+            after: Some(encode_position(read_until)),
+            before: None,
+        },
     }))
 }
 
@@ -93,13 +110,20 @@ pub(crate) async fn stream(
     args: QueryArgs,
     headers: HeaderMap,
 ) -> ApiResult<Sse<impl Stream<Item = Result<SseEvent, Infallible>> + Send>> {
-    let resumed = headers.get("last-event-id").map(|id| id.to_str().unwrap_or("?"));
-    let after = match resumed.filter(|id| !id.is_empty()) {
-        // A browser that reconnects repeats the query of old beside it.
-        Some(id) => start_of(Some(id), "Last-Event-ID")?,
-        None => start_of(args.one("after")?.as_deref(), "after")?,
-    };
+    let after = resume_point(&headers, &args)?;
     open_stream(&state, caller.client_id, after).await
+}
+
+/// After which event a stream is wanted; `None` is from now on.
+pub(crate) fn resume_point(headers: &HeaderMap, args: &QueryArgs) -> ApiResult<Option<Position>> {
+    let resumed = headers
+        .get("last-event-id")
+        .map(|id| id.to_str().unwrap_or("?"));
+    match resumed.filter(|id| !id.is_empty()) {
+        // A browser that reconnects repeats the query of old beside it.
+        Some(id) => start_of(Some(id), "Last-Event-ID"),
+        None => start_of(args.one("after")?.as_deref(), "after"),
+    }
 }
 
 /// A stream of a client's events after a position, or from now on.
@@ -113,7 +137,10 @@ pub(crate) async fn open_stream(
     let wake = engine.listen();
     let position = match after {
         Some(position) => {
-            refuse_gap(after, engine.events_after(client, position, 1).await?.kept_from)?;
+            refuse_gap(
+                after,
+                engine.events_after(client, position, 1).await?.kept_from,
+            )?;
             position
         }
         None => engine.last_position(client).await?,
@@ -170,7 +197,11 @@ impl Follower {
             if self.stop.is_cancelled() || Instant::now() >= self.ends_at {
                 return None;
             }
-            match self.engine.events_after(self.client, self.position, BATCH).await {
+            match self
+                .engine
+                .events_after(self.client, self.position, BATCH)
+                .await
+            {
                 Ok(page) => {
                     self.position = page.read_until.max(self.position);
                     self.ready.extend(page.events.into_iter().map(sse_event));

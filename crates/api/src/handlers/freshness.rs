@@ -17,5 +17,10 @@ pub(crate) async fn get(
     caller: Caller,
     PathArg(id): PathArg,
 ) -> ApiResult<Json<Freshness>> {
-    Ok(Json(state.engine().freshness(caller.client_id, kind, &id).await?))
+    Ok(Json(
+        state
+            .engine()
+            .freshness(caller.client_id, kind, &id)
+            .await?,
+    ))
 }

@@ -69,17 +69,16 @@ pub(crate) async fn integrations(
 }
 
 /// `GET /health/{kinds}`
-pub(crate) fn of_kind(
-    kind: DeviceKind,
-    State(state): State<ApiState>,
-) -> Json<Vec<VendorHealth>> {
-    let rows = rows(state.engine(), &[kind]).into_iter().map(|row| VendorHealth {
-        vendor: row.vendor,
-        display_name: row.display_name,
-        status: row.status,
-        portal_name: row.portal_name,
-        linking_status: row.linking_status,
-    });
+pub(crate) fn of_kind(kind: DeviceKind, State(state): State<ApiState>) -> Json<Vec<VendorHealth>> {
+    let rows = rows(state.engine(), &[kind])
+        .into_iter()
+        .map(|row| VendorHealth {
+            vendor: row.vendor,
+            display_name: row.display_name,
+            status: row.status,
+            portal_name: row.portal_name,
+            linking_status: row.linking_status,
+        });
     Json(rows.collect())
 }
 
@@ -114,8 +113,12 @@ fn rows(engine: &Engine, kinds: &[DeviceKind]) -> Vec<Integration> {
     let mut rows: Vec<Integration> = Vec::new();
     for manifest in engine.vendors().all().map(|vendor| vendor.manifest()) {
         for brand in &manifest.brands {
-            let served: Vec<DeviceKind> =
-                brand.kinds.iter().copied().filter(|kind| kinds.contains(kind)).collect();
+            let served: Vec<DeviceKind> = brand
+                .kinds
+                .iter()
+                .copied()
+                .filter(|kind| kinds.contains(kind))
+                .collect();
             if served.is_empty() {
                 continue;
             }
@@ -133,7 +136,10 @@ fn rows(engine: &Engine, kinds: &[DeviceKind]) -> Vec<Integration> {
                 rows.len() - 1
             });
             let row = &mut rows[index];
-            let scopes = manifest.scopes.iter().filter(|scope| served.contains(&scope.kind()));
+            let scopes = manifest
+                .scopes
+                .iter()
+                .filter(|scope| served.contains(&scope.kind()));
             row.asset_types.extend(&served);
             row.scopes.extend(scopes);
             row.asset_types.sort_unstable();

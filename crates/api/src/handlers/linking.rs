@@ -33,7 +33,7 @@ pub(crate) struct LinkUserPayload {
     #[schema(value_type = Language)]
     language: Language,
     /// Where the browser goes at the end.
-    #[schema(format = Uri, max_length = 500)]
+    #[schema(format = "uri", max_length = 500)]
     redirect_uri: String,
     /// Skips the choice of a brand.
     vendor: Option<String>,
@@ -50,7 +50,7 @@ pub(crate) struct RelinkUserPayload {
     /// Language of the pages; `browser` is that of the browser.
     language: Language,
     /// Where the browser goes at the end.
-    #[schema(format = Uri, max_length = 500)]
+    #[schema(format = "uri", max_length = 500)]
     redirect_uri: String,
     /// Colours of the pages; `system` if absent.
     color_scheme: Option<ColorScheme>,
@@ -101,7 +101,10 @@ pub(crate) struct LinkUserResponse {
 
 impl From<LinkStarted> for LinkUserResponse {
     fn from(started: LinkStarted) -> Self {
-        Self { link_url: started.link_url, link_token: started.link_token }
+        Self {
+            link_url: started.link_url,
+            link_token: started.link_token,
+        }
     }
 }
 
@@ -110,7 +113,10 @@ impl FromField for Language {
         let text = value.as_str().unwrap_or_default();
         let known = LANGUAGES.into_iter().find(|known| *known == text);
         if known.is_none() {
-            issues.push(Issue::new(path, format!("must be one of {}", LANGUAGES.join(", "))));
+            issues.push(Issue::new(
+                path,
+                format!("must be one of {}", LANGUAGES.join(", ")),
+            ));
         }
         known.map(Self)
     }
@@ -119,8 +125,9 @@ impl FromField for Language {
 impl FromField for ColorScheme {
     fn from_field(value: Value, path: &str, issues: &mut Vec<Issue>) -> Option<Self> {
         let text = value.as_str().unwrap_or_default();
-        let known =
-            [Self::System, Self::Light, Self::Dark].into_iter().find(|known| known.name() == text);
+        let known = [Self::System, Self::Light, Self::Dark]
+            .into_iter()
+            .find(|known| known.name() == text);
         if known.is_none() {
             issues.push(Issue::new(path, "must be system, light or dark"));
         }
@@ -152,7 +159,11 @@ impl Payload for RelinkUserPayload {
         let language = fields.required("language");
         let redirect_uri = fields.required("redirectUri");
         let color_scheme = fields.optional("colorScheme");
-        Some(Self { language: language?, redirect_uri: redirect_uri?, color_scheme })
+        Some(Self {
+            language: language?,
+            redirect_uri: redirect_uri?,
+            color_scheme,
+        })
     }
 }
 
@@ -176,7 +187,11 @@ pub(crate) async fn link(
         color_scheme: scheme_name(payload.color_scheme),
     };
     let user = user_arg(user)?;
-    match state.engine().create_link_session(caller.client_id, user, request).await {
+    match state
+        .engine()
+        .create_link_session(caller.client_id, user, request)
+        .await
+    {
         Ok(started) => Ok(Json(started.into())),
         Err(EngineError::ConnectionLimit) => Err(ApiError::ConnectionLimit(caller.client_id)),
         Err(error) => Err(error.into()),
@@ -209,7 +224,8 @@ mod tests {
 
     #[test]
     fn a_link_payload_is_read_and_its_defaults_are_those_of_the_contract() {
-        let json = br#"{"scopes":["vehicle:read:data"],"language":"browser","redirectUri":"a://b"}"#;
+        let json =
+            br#"{"scopes":["vehicle:read:data"],"language":"browser","redirectUri":"a://b"}"#;
         let payload = Fields::parse::<LinkUserPayload>(json).unwrap();
         assert_eq!(payload.language.0, "browser");
         assert_eq!(scheme_name(payload.color_scheme), "system");
@@ -218,6 +234,9 @@ mod tests {
         )
         .unwrap_err();
         let paths: Vec<&str> = issues.iter().map(|issue| issue.path.as_str()).collect();
-        assert_eq!(paths, ["scopes", "language", "redirectUri", "colorScheme", "user"]);
+        assert_eq!(
+            paths,
+            ["scopes", "language", "redirectUri", "colorScheme", "user"]
+        );
     }
 }

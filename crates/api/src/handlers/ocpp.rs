@@ -125,7 +125,10 @@ async fn serve(state: ApiState, account: AccountId, station_id: String, mut sock
             () = stop.cancelled() => break close_code::AWAY,
         }
     };
-    let close = CloseFrame { code, reason: "".into() };
+    let close = CloseFrame {
+        code,
+        reason: "".into(),
+    };
     write(&mut socket, Message::Close(Some(close))).await;
 }
 

@@ -22,8 +22,12 @@ pub(crate) async fn receive(
     let body = read_body(request, state.options().push_body_limit).await?;
     let receipt = state
         .to_the_end(|engine| async move {
-            let header =
-                |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+            let header = |name: &str| {
+                headers
+                    .get(name)
+                    .and_then(|v| v.to_str().ok())
+                    .map(str::to_owned)
+            };
             engine.receive_push(&integration, &header, &body).await
         })
         .await?;

@@ -21,9 +21,11 @@ pub(crate) async fn openapi() -> Response {
 /// `GET /metrics`
 pub(crate) async fn metrics(State(state): State<ApiState>) -> Response {
     match &state.options().metrics {
-        Some(render) => {
-            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], render()).into_response()
-        }
+        Some(render) => (
+            [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+            render(),
+        )
+            .into_response(),
         None => ApiError::RouteNotFound.into_response(),
     }
 }

@@ -49,7 +49,9 @@ pub(crate) async fn issue(
     request: Request,
 ) -> Result<Response, TokenError> {
     let headers = request.headers().clone();
-    let body = read_body(request, state.options().body_limit).await.map_err(TokenError::Other)?;
+    let body = read_body(request, state.options().body_limit)
+        .await
+        .map_err(TokenError::Other)?;
     let form = read_form(&headers, &body)?;
     match form.one("grant_type")? {
         None => return Err(TokenError::InvalidRequest("grant_type is required")),
@@ -73,7 +75,10 @@ pub(crate) async fn issue(
         scope: "",
         token_type: "bearer",
     };
-    let unstored = [(header::CACHE_CONTROL, "no-store"), (header::PRAGMA, "no-cache")];
+    let unstored = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::PRAGMA, "no-cache"),
+    ];
     Ok((unstored, Json(body)).into_response())
 }
 
@@ -91,15 +96,23 @@ impl Form {
 }
 
 fn read_form(headers: &HeaderMap, body: &[u8]) -> Result<Form, TokenError> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = content_type.and_then(|value| value.split(';').next()).map(str::trim);
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = content_type
+        .and_then(|value| value.split(';').next())
+        .map(str::trim);
     if !essence.is_some_and(|e| e.eq_ignore_ascii_case("application/x-www-form-urlencoded")) {
         return Err(TokenError::InvalidRequest(
             "the body must be of type application/x-www-form-urlencoded",
         ));
     }
     let pairs = url::form_urlencoded::parse(body);
-    Ok(Form(pairs.map(|(key, value)| (key.into_owned(), value.into_owned())).collect()))
+    Ok(Form(
+        pairs
+            .map(|(key, value)| (key.into_owned(), value.into_owned()))
+            .collect(),
+    ))
 }
 
 fn credentials(headers: &HeaderMap, form: &Form) -> Result<(String, String), TokenError> {
@@ -113,14 +126,18 @@ fn credentials(headers: &HeaderMap, form: &Form) -> Result<(String, String), Tok
     let (id, secret) = basic_credentials(headers).ok_or(TokenError::InvalidClient)?;
     let (id, secret) = (form_decoded(&id), form_decoded(&secret));
     if in_body.1.is_some() || in_body.0.is_some_and(|other| other != id) {
-        return Err(TokenError::InvalidRequest("the client must be named in one way only"));
+        return Err(TokenError::InvalidRequest(
+            "the client must be named in one way only",
+        ));
     }
     Ok((id, secret))
 }
 
 /// Both halves of `Basic` are form-encoded first (RFC 6749, section 2.3.1).
 fn form_decoded(text: &str) -> String {
-    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+    percent_decode_str(&text.replace('+', " "))
+        .decode_utf8_lossy()
+        .into_owned()
 }
 
 #[cfg(test)]
@@ -132,7 +149,9 @@ mod tests {
     fn form(text: &str) -> Form {
         let headers = HeaderMap::from_iter([(
             header::CONTENT_TYPE,
-            "application/x-www-form-urlencoded; charset=utf-8".parse().unwrap(),
+            "application/x-www-form-urlencoded; charset=utf-8"
+                .parse()
+                .unwrap(),
         )]);
         read_form(&headers, text.as_bytes()).unwrap()
     }

@@ -68,13 +68,19 @@ pub(crate) async fn get(
     caller: Caller,
     PathArg(user): PathArg,
 ) -> ApiResult<Json<UserResponse>> {
-    let (user, linked) = state.engine().get_user(caller.client_id, &user_arg(user)?).await?;
+    let (user, linked) = state
+        .engine()
+        .get_user(caller.client_id, &user_arg(user)?)
+        .await?;
     let linked_vendors = linked.into_iter().map(|row| LinkedVendorEntry {
         vendor: row.vendor,
         vendor_type: row.kind,
         is_valid: row.is_valid,
     });
-    Ok(Json(UserResponse { id: user.id, linked_vendors: linked_vendors.collect() }))
+    Ok(Json(UserResponse {
+        id: user.id,
+        linked_vendors: linked_vendors.collect(),
+    }))
 }
 
 /// `DELETE /users/{userId}`
@@ -85,7 +91,9 @@ pub(crate) async fn delete(
 ) -> ApiResult<StatusCode> {
     let user = user_arg(user)?;
     let client = caller.client_id;
-    state.to_the_end(|engine| async move { engine.delete_user(client, &user).await }).await?;
+    state
+        .to_the_end(|engine| async move { engine.delete_user(client, &user).await })
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -97,7 +105,9 @@ pub(crate) async fn deauthorize(
 ) -> ApiResult<StatusCode> {
     let user = user_arg(user)?;
     let client = caller.client_id;
-    state.to_the_end(|engine| async move { engine.deauthorize_user(client, &user).await }).await?;
+    state
+        .to_the_end(|engine| async move { engine.deauthorize_user(client, &user).await })
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

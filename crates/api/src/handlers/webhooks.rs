@@ -19,7 +19,10 @@ use crate::{
 /// A webhook to be created.
 #[derive(Debug, ToSchema)]
 #[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "describes a body, which is read into the engine's own input")]
+#[expect(
+    dead_code,
+    reason = "describes a body, which is read into the engine's own input"
+)]
 pub(crate) struct WebhookCreatePayload {
     /// Where deliveries go.
     #[schema(min_length = 8, max_length = 200)]
@@ -38,7 +41,10 @@ pub(crate) struct WebhookCreatePayload {
 /// Changes of a webhook; what is absent stays.
 #[derive(Debug, ToSchema)]
 #[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "describes a body, which is read into the engine's own input")]
+#[expect(
+    dead_code,
+    reason = "describes a body, which is read into the engine's own input"
+)]
 pub(crate) struct WebhookUpdatePayload {
     /// Where deliveries go.
     #[schema(min_length = 8, max_length = 200)]
@@ -57,7 +63,10 @@ pub(crate) struct WebhookUpdatePayload {
 /// An extra header on each delivery.
 #[derive(Debug, ToSchema)]
 #[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "describes a body, which is read into the engine's own input")]
+#[expect(
+    dead_code,
+    reason = "describes a body, which is read into the engine's own input"
+)]
 pub(crate) struct WebhookAuthentication {
     /// Its name.
     #[schema(pattern = "^[a-z0-9-_]+$", min_length = 1, max_length = 128)]
@@ -145,7 +154,9 @@ impl From<Webhook> for WebhookResponse {
             api_version: webhook.api_version,
             authentication: webhook
                 .authentication
-                .map(|header| WebhookAuthenticationResponse { header_name: header.header_name }),
+                .map(|header| WebhookAuthenticationResponse {
+                    header_name: header.header_name,
+                }),
         }
     }
 }
@@ -161,7 +172,11 @@ impl From<WebhookTest> for TestFirehoseWebhook {
             body: answer.body,
             headers: Some(answer.headers),
         });
-        Self { status, description: test.description, response }
+        Self {
+            status,
+            description: test.description,
+            response,
+        }
     }
 }
 
@@ -179,7 +194,11 @@ impl Payload for Create {
         let mut input = read_common(fields);
         let header = fields.optional::<Nested<AuthenticationInput>>("authentication");
         input.authentication = header.map(|nested| Some(nested.0));
-        Some(Self(WebhookInput { url: Some(url?), secret: Some(secret?), ..input }))
+        Some(Self(WebhookInput {
+            url: Some(url?),
+            secret: Some(secret?),
+            ..input
+        }))
     }
 
     fn refused(issues: Vec<Issue>) -> EngineError {
@@ -193,7 +212,11 @@ impl Payload for Update {
         let mut input = read_common(fields);
         let header = fields.nullable::<Nested<AuthenticationInput>>("authentication");
         input.authentication = header.map(|header| header.map(|nested| nested.0));
-        Some(Self(WebhookInput { url, secret, ..input }))
+        Some(Self(WebhookInput {
+            url,
+            secret,
+            ..input
+        }))
     }
 
     fn refused(issues: Vec<Issue>) -> EngineError {
@@ -211,8 +234,14 @@ fn read_common(fields: &mut Fields) -> WebhookInput {
 
 impl Payload for AuthenticationInput {
     fn read(fields: &mut Fields) -> Option<Self> {
-        let (name, value) = (fields.required("headerName"), fields.required("headerValue"));
-        Some(Self { header_name: name?, header_value: value? })
+        let (name, value) = (
+            fields.required("headerName"),
+            fields.required("headerValue"),
+        );
+        Some(Self {
+            header_name: name?,
+            header_value: value?,
+        })
     }
 }
 
@@ -245,7 +274,13 @@ pub(crate) async fn get(
     caller: Caller,
     PathArg(id): PathArg,
 ) -> ApiResult<Json<WebhookResponse>> {
-    Ok(Json(state.engine().get_webhook(caller.client_id, &id).await?.into()))
+    Ok(Json(
+        state
+            .engine()
+            .get_webhook(caller.client_id, &id)
+            .await?
+            .into(),
+    ))
 }
 
 /// `PATCH /webhooks/{webhookId}`
@@ -269,7 +304,9 @@ pub(crate) async fn delete(
     PathArg(id): PathArg,
 ) -> ApiResult<StatusCode> {
     let client = caller.client_id;
-    state.to_the_end(|engine| async move { engine.delete_webhook(client, &id).await }).await?;
+    state
+        .to_the_end(|engine| async move { engine.delete_webhook(client, &id).await })
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

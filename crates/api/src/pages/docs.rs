@@ -21,6 +21,8 @@ struct IndexPage<'a> {
 #[template(path = "docs.html")]
 struct DocsPage<'a> {
     base: &'a str,
+    /// The public address, without a slash at its end.
+    address: &'a str,
     version: &'static str,
     groups: Vec<Group>,
     schemas: Vec<(String, String)>,
@@ -48,7 +50,11 @@ impl Row {
             Auth::Basic => "ID and secret (Basic)",
             Auth::Signature => "Signature of the vendor",
         };
-        Self { auth, body: schema_of(operation.body), operation }
+        Self {
+            auth,
+            body: schema_of(operation.body),
+            operation,
+        }
     }
 
     fn answers(&self) -> impl Iterator<Item = (u16, &'static str, Option<&'static str>)> {
@@ -71,31 +77,60 @@ const fn schema_of(content: Content) -> Option<&'static str> {
 pub(super) async fn index(State(state): State<ApiState>) -> Response {
     let options = state.options();
     let is_live_shown = options.show_live_page && options.live_client.is_some();
-    page(StatusCode::OK, &IndexPage { base: state.base(), is_live_shown }, Loads::Styles)
+    page(
+        StatusCode::OK,
+        &IndexPage {
+            base: state.base(),
+            is_live_shown,
+        },
+        Loads::Styles,
+    )
 }
 
 /// `GET /docs`
 pub(super) async fn reference(State(state): State<ApiState>) -> Response {
-    page(StatusCode::OK, &docs_page(state.base()), Loads::Styles)
+    let address = state
+        .engine()
+        .options()
+        .public_url
+        .as_str()
+        .trim_end_matches('/');
+    page(
+        StatusCode::OK,
+        &docs_page(state.base(), address),
+        Loads::Styles,
+    )
 }
 
-fn docs_page(base: &str) -> DocsPage<'_> {
+fn docs_page<'a>(base: &'a str, address: &'a str) -> DocsPage<'a> {
     let mut groups: Vec<Group> = Vec::new();
     for operation in operations() {
         let row = Row::of(operation);
-        match groups.iter_mut().find(|group| group.tag == row.operation.tag) {
+        match groups
+            .iter_mut()
+            .find(|group| group.tag == row.operation.tag)
+        {
             Some(group) => group.rows.push(row),
-            None => groups.push(Group { tag: row.operation.tag, rows: vec![row] }),
+            None => groups.push(Group {
+                tag: row.operation.tag,
+                rows: vec![row],
+            }),
         }
     }
     let document = serde_json::to_value(crate::openapi()).unwrap_or(Value::Null);
-    let schemas = document["components"]["schemas"].as_object().into_iter().flatten();
+    let schemas = document["components"]["schemas"]
+        .as_object()
+        .into_iter()
+        .flatten();
     let pretty = |schema: &Value| serde_json::to_string_pretty(schema).unwrap_or_default();
     DocsPage {
         base,
+        address,
         version: livewatt_domain::API_VERSION,
         groups,
-        schemas: schemas.map(|(name, schema)| (name.clone(), pretty(schema))).collect(),
+        schemas: schemas
+            .map(|(name, schema)| (name.clone(), pretty(schema)))
+            .collect(),
     }
 }
 
@@ -105,12 +140,23 @@ mod tests {
 
     #[test]
     fn the_reference_names_every_operation_and_schema() {
-        let html = docs_page("/base").render().unwrap();
+        let html = docs_page("/base", "https://energy.example/base")
+            .render()
+            .unwrap();
         for operation in operations() {
-            assert!(html.contains(&format!("id=\"{}\"", operation.id)), "{}", operation.id);
+            assert!(
+                html.contains(&format!("id=\"{}\"", operation.id)),
+                "{}",
+                operation.id
+            );
         }
         assert!(html.contains("id=\"schema-Vehicle\""));
         assert!(html.contains("/base/openapi.json"));
-        IndexPage { base: "", is_live_shown: true }.render().unwrap();
+        IndexPage {
+            base: "",
+            is_live_shown: true,
+        }
+        .render()
+        .unwrap();
     }
 }

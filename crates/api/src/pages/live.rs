@@ -5,7 +5,7 @@ use askama::Template;
 use axum::{
     Json, Router,
     extract::State,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -14,16 +14,24 @@ use livewatt_domain::{
     id::ClientId,
     kind::DeviceKind,
     time::wire,
+    webhook::Position,
 };
 use livewatt_engine::freshness::Freshness;
 use livewatt_store::{PageFrom, PageRequest};
 use serde::Serialize;
 
 use super::{Loads, page};
-use crate::{error::ApiResult, handlers::events, state::ApiState};
+use crate::{
+    error::{ApiError, ApiResult},
+    extract::QueryArgs,
+    handlers::events,
+    state::ApiState,
+};
 
 /// Devices of a kind that the page shows.
 const SHOWN: u32 = 24;
+/// Positions of the log that a page just opened goes back by.
+const RECENT: i64 = 30;
 
 #[derive(Template)]
 #[template(path = "live.html")]
@@ -51,14 +59,20 @@ struct Shown {
 pub(super) fn routes(client: ClientId) -> Router<ApiState> {
     Router::new()
         .route("/live", get(show))
-        .route("/live/devices.json", get(move |state| devices(client, state)))
-        .route("/live/stream", get(move |state| stream(client, state)))
+        .route(
+            "/live/devices.json",
+            get(move |state| devices(client, state)),
+        )
+        .route("/live/stream", get(move |s, h, q| stream(client, s, h, q)))
 }
 
 async fn show(State(state): State<ApiState>) -> Response {
     page(
         StatusCode::OK,
-        &LivePage { base: state.base(), kinds: DeviceKind::ALL },
+        &LivePage {
+            base: state.base(),
+            kinds: DeviceKind::ALL,
+        },
         Loads::Scripts,
     )
 }
@@ -67,12 +81,19 @@ async fn devices(client: ClientId, State(state): State<ApiState>) -> ApiResult<R
     let engine = state.engine();
     let mut devices = Vec::new();
     for kind in DeviceKind::ALL {
-        let newest = PageRequest { from: PageFrom::Start, size: SHOWN };
+        let newest = PageRequest {
+            from: PageFrom::Start,
+            size: SHOWN,
+        };
         for device in engine.list_devices(client, None, kind, newest).await?.items {
             devices.push(shown(&state, client, device).await);
         }
     }
-    Ok(Json(Picture { now: wire(engine.now()), devices }).into_response())
+    Ok(Json(Picture {
+        now: wire(engine.now()),
+        devices,
+    })
+    .into_response())
 }
 
 async fn shown(state: &ApiState, client: ClientId, device: Device) -> Shown {
@@ -80,13 +101,30 @@ async fn shown(state: &ApiState, client: ClientId, device: Device) -> Shown {
     Shown {
         kind: device.kind(),
         // A device that went away in between is shown this once more, without its why.
-        freshness: state.engine().freshness(client, device.kind(), &id).await.ok(),
+        freshness: state
+            .engine()
+            .freshness(client, device.kind(), &id)
+            .await
+            .ok(),
         device: device.current_document(),
     }
 }
 
-async fn stream(client: ClientId, State(state): State<ApiState>) -> ApiResult<Response> {
-    Ok(events::open_stream(&state, client, None).await?.into_response())
+async fn stream(
+    client: ClientId,
+    State(state): State<ApiState>,
+    headers: HeaderMap,
+    args: QueryArgs,
+) -> ApiResult<Response> {
+    let resumed = events::resume_point(&headers, &args)?;
+    let newest = state.engine().last_position(client).await?;
+    // A page just opened shows what happened of late, as far as it is kept.
+    let recent = Position((newest.0 - RECENT).max(0));
+    let stream = match events::open_stream(&state, client, resumed.or(Some(recent))).await {
+        Err(ApiError::EventsGone) => events::open_stream(&state, client, None).await?,
+        stream => stream?,
+    };
+    Ok(stream.into_response())
 }
 
 #[cfg(test)]
@@ -95,7 +133,12 @@ mod tests {
 
     #[test]
     fn the_page_renders() {
-        let html = LivePage { base: "/b", kinds: DeviceKind::ALL }.render().unwrap();
+        let html = LivePage {
+            base: "/b",
+            kinds: DeviceKind::ALL,
+        }
+        .render()
+        .unwrap();
         assert!(html.contains("/b/assets/live.js"));
         assert!(html.contains("vehicle"));
     }

@@ -69,6 +69,7 @@ macro_rules! store_contract {
                 devices_are_unique_within_their_account;
             presence:
                 is_written_beside_the_version,
+                being_seen_moves_last_seen_alone,
                 passes_over_what_has_moved_on,
                 keeps_schedules_and_budgets;
             paging:

@@ -40,6 +40,25 @@ pub async fn is_written_beside_the_version(store: Arc<dyn Store>) -> StoreResult
     Ok(())
 }
 
+/// A device that was merely seen moves its `last_seen`, whatever its version, and never back.
+pub async fn being_seen_moves_last_seen_alone(store: Arc<dyn Store>) -> StoreResult<()> {
+    let story = Story::begin(store).await?;
+    let device = story.discover(1).await?;
+    for at in [minute(30), minute(20)] {
+        let flush = PresenceFlush {
+            seen: vec![(device.id, at)],
+            ..PresenceFlush::default()
+        };
+        story.store.flush_presence(flush).await?;
+    }
+    let expected = Device {
+        last_seen: minute(30),
+        ..device.clone()
+    };
+    assert_eq!(found(&story, &device).await?, Some(expected));
+    Ok(())
+}
+
 /// A flush that comes late for one device still serves the others.
 pub async fn passes_over_what_has_moved_on(store: Arc<dyn Store>) -> StoreResult<()> {
     let story = Story::begin(store).await?;

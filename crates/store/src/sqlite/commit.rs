@@ -39,20 +39,35 @@ pub(super) fn take_fences(connection: &Connection) -> StoreResult<Fences> {
 }
 
 pub(super) fn flush_presence(connection: &Connection, flush: &PresenceFlush) -> StoreResult<()> {
-    for presence in &flush.devices {
+    // Taken apart by name, so that a new part cannot be forgotten here.
+    let PresenceFlush {
+        devices,
+        seen,
+        schedules,
+        listed,
+        budgets,
+    } = flush;
+    for presence in devices {
         save_presence(connection, presence)?;
     }
-    for (id, schedule) in &flush.schedules {
+    for (id, at) in seen {
+        execute(
+            connection,
+            "update devices set last_seen = max(last_seen, ?) where id = ?",
+            params![at.as_millisecond(), id.0.as_bytes()],
+        )?;
+    }
+    for (id, schedule) in schedules {
         accounts::save_schedule(connection, *id, schedule)?;
     }
-    for (id, at) in &flush.listed {
+    for (id, at) in listed {
         execute(
             connection,
             "update accounts set listed_at = max(coalesce(listed_at, 0), ?) where id = ?",
             params![at.as_millisecond(), id.0.as_bytes()],
         )?;
     }
-    for usage in &flush.budgets {
+    for usage in budgets {
         execute(
             connection,
             "insert into budgets (key, window_start, spent) values (?, ?, ?)

@@ -73,6 +73,8 @@ impl World {
             clock: Some(Arc::new(clock.clone())),
             entropy: Some(Arc::new(SeededEntropy::new(42))),
             stepped: true,
+            // A test's token outlives the days that it lets go by.
+            tune: Some(|options| options.token_lifetime = SignedDuration::from_hours(10_000)),
             ..ServeOptions::default()
         };
         let settings = settings(&directory, &sandbox);

@@ -1,0 +1,178 @@
+//! The rows of the six kinds of device: written once, with the kind as data.
+
+use axum::{
+    Json,
+    extract::State,
+    http::Method,
+    routing::{get, post},
+};
+use livewatt_domain::kind::DeviceKind;
+
+use super::{Auth, NO_CONTENT, NO_DEVICE, Operation, PAGE, ok};
+use crate::{
+    extract::{Caller, PathArg},
+    handlers::{devices, freshness, health},
+    pagination::PageArgs,
+    state::ApiState,
+};
+
+/// What the contract calls things of a kind.
+pub(super) struct Names {
+    pub(super) tag: &'static str,
+    list: &'static str,
+    list_of_user: &'static str,
+    get: &'static str,
+    refresh_hint: &'static str,
+    freshness: &'static str,
+    health: &'static str,
+    id: &'static str,
+    schema: &'static str,
+    page_schema: &'static str,
+}
+
+pub(super) const fn names(kind: DeviceKind) -> Names {
+    match kind {
+        DeviceKind::Vehicle => Names {
+            tag: "Vehicles",
+            list: "getVehicles",
+            list_of_user: "listUserVehicles",
+            get: "getVehicle",
+            refresh_hint: "vehiclesRefreshHint",
+            freshness: "getVehicleFreshness",
+            health: "getHealthVehicleVendors",
+            id: "vehicleId",
+            schema: "Vehicle",
+            page_schema: "PaginatedVehicleList",
+        },
+        DeviceKind::Charger => Names {
+            tag: "Chargers",
+            list: "listChargers",
+            list_of_user: "listUserChargers",
+            get: "getCharger",
+            refresh_hint: "chargersRefreshHint",
+            freshness: "getChargerFreshness",
+            health: "getHealthChargerVendors",
+            id: "chargerId",
+            schema: "Charger",
+            page_schema: "PaginatedChargerList",
+        },
+        DeviceKind::Hvac => Names {
+            tag: "HVAC",
+            list: "listHVACs",
+            list_of_user: "listUserHVACs",
+            get: "getHVAC",
+            refresh_hint: "hvacsRefreshHint",
+            freshness: "getHVACFreshness",
+            health: "getHealthHvacVendors",
+            id: "hvacId",
+            schema: "Hvac",
+            page_schema: "PaginatedHVACList",
+        },
+        DeviceKind::Inverter => Names {
+            tag: "Solar inverters",
+            list: "listInverters",
+            list_of_user: "listUserInverters",
+            get: "getInverter",
+            refresh_hint: "invertersRefreshHint",
+            freshness: "getInverterFreshness",
+            health: "getHealthInverterVendors",
+            id: "inverterId",
+            schema: "Inverter",
+            page_schema: "PaginatedInverterList",
+        },
+        DeviceKind::Battery => Names {
+            tag: "Batteries",
+            list: "listBatteries",
+            list_of_user: "listUserBatteries",
+            get: "getBattery",
+            refresh_hint: "batteriesRefreshHint",
+            freshness: "getBatteryFreshness",
+            health: "getHealthBatteryVendors",
+            id: "batteryId",
+            schema: "Battery",
+            page_schema: "PaginatedBatteryList",
+        },
+        DeviceKind::Meter => Names {
+            tag: "Meters",
+            list: "listMeters",
+            list_of_user: "listUserMeters",
+            get: "getMeter",
+            refresh_hint: "metersRefreshHint",
+            freshness: "getMeterFreshness",
+            health: "getHealthMeterVendors",
+            id: "meterId",
+            schema: "Meter",
+            page_schema: "PaginatedMeterList",
+        },
+    }
+}
+
+pub(super) fn device_rows(kind: DeviceKind) -> Vec<Operation> {
+    type S = State<ApiState>;
+    let (name, names, plural) = (kind.name(), names(kind), kind.plural());
+    let one = format!("/{plural}/{{{}}}", names.id);
+    vec![
+        Operation::new(
+            names.list,
+            Method::GET,
+            format!("/{plural}"),
+            format!("List {plural}"),
+            get(move |s: S, c: Caller, p: PageArgs| devices::list(kind, s, c, p)),
+        )
+        .query(PAGE)
+        .answers([ok(names.page_schema)]),
+        Operation::new(
+            names.list_of_user,
+            Method::GET,
+            format!("/users/{{userId}}/{plural}"),
+            format!("List {plural} of a user"),
+            get(move |s: S, c: Caller, u: PathArg, p: PageArgs| {
+                devices::list_of_user(kind, s, c, u, p)
+            }),
+        )
+        .query(PAGE)
+        .answers([ok(names.page_schema)]),
+        Operation::new(
+            names.get,
+            Method::GET,
+            one.clone(),
+            format!("Get a {name}"),
+            get(move |s: S, c: Caller, id: PathArg| devices::get(kind, s, c, id)),
+        )
+        .answers([ok(names.schema), NO_DEVICE]),
+        Operation::new(
+            names.refresh_hint,
+            Method::POST,
+            format!("{one}/refresh-hint"),
+            format!("Ask for fresh data of a {name} soon"),
+            post(move |s: S, c: Caller, id: PathArg| devices::refresh_hint(kind, s, c, id)),
+        )
+        .answers([NO_CONTENT, NO_DEVICE]),
+        Operation::new(
+            names.freshness,
+            Method::GET,
+            format!("{one}/freshness"),
+            format!("Tell why the data of a {name} is as fresh as it is"),
+            get(move |s: S, c: Caller, id: PathArg| freshness::get(kind, s, c, id)),
+        )
+        .answers([ok("Freshness"), NO_DEVICE])
+        .beside_contract(),
+    ]
+}
+
+pub(super) fn health_row(kind: DeviceKind) -> Operation {
+    let handler = get(
+        move |state: State<ApiState>| -> std::future::Ready<Json<_>> {
+            std::future::ready(health::of_kind(kind, state))
+        },
+    );
+    Operation::new(
+        names(kind).health,
+        Method::GET,
+        format!("/health/{}", kind.plural()),
+        format!("How vendors of {} are", kind.plural()),
+        handler,
+    )
+    .auth(Auth::Optional)
+    .answers([ok("VendorHealthList")])
+}

@@ -1,0 +1,220 @@
+//! The table of operations: the router and the OpenAPI document are both made of it.
+//!
+//! Names and paths are the contract's. The operations of the six kinds are rows written once, with
+//! the kind as data; only their operation IDs differ in ways that no rule explains.
+
+mod kinds;
+mod rows;
+
+use axum::{http::Method, routing::MethodRouter};
+use livewatt_domain::kind::DeviceKind;
+
+use crate::state::ApiState;
+use kinds::{device_rows, health_row, names};
+use rows::{event_rows, intake_rows, service_rows, token_rows, user_rows, webhook_rows};
+
+/// How callers prove themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// An access token.
+    Bearer,
+    /// An access token makes no difference.
+    Optional,
+    /// Anybody may call.
+    None,
+    /// ID and secret.
+    Basic,
+    /// The vendor's signature.
+    Signature,
+}
+
+/// A query parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Query {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does.
+    pub summary: &'static str,
+    /// True for whole numbers, false for text.
+    pub is_integer: bool,
+}
+
+/// What an answer or a request carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// Nothing.
+    Empty,
+    /// JSON of this schema.
+    Json(&'static str),
+    /// A form of this schema.
+    Form(&'static str),
+    /// Anything, in any type.
+    Any,
+    /// Server-sent events.
+    Events,
+    /// Plain text.
+    Text,
+}
+
+/// A way in which an operation answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// When, or what it means.
+    pub summary: &'static str,
+    /// What it carries.
+    pub content: Content,
+}
+
+/// A row of the table.
+#[derive(Debug, Clone)]
+pub struct Operation {
+    /// The contract's operation ID, or ours where the contract has none.
+    pub id: &'static str,
+    /// HTTP method.
+    pub method: Method,
+    /// Path with `{variable}` segments.
+    pub path: String,
+    /// Group.
+    pub tag: &'static str,
+    /// What it does.
+    pub summary: String,
+    /// How callers prove themselves.
+    pub auth: Auth,
+    /// Query parameters.
+    pub query: &'static [Query],
+    /// What a request carries.
+    pub body: Content,
+    /// The answers that are its own; those that every operation can give are left out.
+    pub answers: Vec<Answer>,
+    /// True for operations of the contract, false for ours beside it.
+    pub is_contract: bool,
+    pub(crate) handler: MethodRouter<ApiState>,
+}
+
+const fn text(name: &'static str, summary: &'static str) -> Query {
+    Query {
+        name,
+        summary,
+        is_integer: false,
+    }
+}
+
+const PAGE_SIZE: Query = Query {
+    name: "pageSize",
+    summary: "Records on a page, 1 to 500; default 50",
+    is_integer: true,
+};
+const PAGE: &[Query] = &[
+    text("after", "Cursor: the next page (older records)"),
+    text("before", "Cursor: the previous page (newer records)"),
+    PAGE_SIZE,
+];
+const EVENTS: &[Query] = &[text("after", "Cursor: events after this one"), PAGE_SIZE];
+const STREAM: &[Query] = &[text(
+    "after",
+    "Cursor: events after this one; from now on if absent",
+)];
+const ASSET_TYPES: &[Query] = &[text(
+    "assetTypes",
+    "Kinds of device, separated by commas; all if absent",
+)];
+
+const NO_CONTENT: Answer = Answer {
+    status: 204,
+    summary: "Done",
+    content: Content::Empty,
+};
+
+const fn ok(schema: &'static str) -> Answer {
+    Answer {
+        status: 200,
+        summary: "OK",
+        content: Content::Json(schema),
+    }
+}
+
+const fn refusal(status: u16, summary: &'static str) -> Answer {
+    Answer {
+        status,
+        summary,
+        content: Content::Json("Problem"),
+    }
+}
+
+const NO_USER: Answer = refusal(404, "User does not exist");
+const NO_DEVICE: Answer = refusal(404, "Asset not found");
+const NO_WEBHOOK: Answer = refusal(404, "Webhook not found");
+const BAD_INPUT: Answer = refusal(400, "The input is not valid");
+const EVENTS_GONE: Answer = refusal(410, "Events after the cursor are no longer kept");
+
+impl Operation {
+    fn new(
+        id: &'static str,
+        method: Method,
+        path: impl Into<String>,
+        summary: impl Into<String>,
+        handler: MethodRouter<ApiState>,
+    ) -> Self {
+        Self {
+            id,
+            method,
+            path: path.into(),
+            tag: "",
+            summary: summary.into(),
+            auth: Auth::Bearer,
+            query: &[],
+            body: Content::Empty,
+            answers: Vec::new(),
+            is_contract: true,
+            handler,
+        }
+    }
+
+    fn auth(self, auth: Auth) -> Self {
+        Self { auth, ..self }
+    }
+
+    fn query(self, query: &'static [Query]) -> Self {
+        Self { query, ..self }
+    }
+
+    fn body(self, body: Content) -> Self {
+        Self { body, ..self }
+    }
+
+    fn answers<const N: usize>(self, answers: [Answer; N]) -> Self {
+        Self {
+            answers: answers.to_vec(),
+            ..self
+        }
+    }
+
+    fn beside_contract(self) -> Self {
+        Self {
+            is_contract: false,
+            ..self
+        }
+    }
+}
+
+/// All operations, group by group.
+pub fn operations() -> Vec<Operation> {
+    let mut all = Vec::new();
+    let mut group = |tag: &'static str, rows: Vec<Operation>| {
+        all.extend(rows.into_iter().map(|row| Operation { tag, ..row }));
+    };
+    group("Authentication", token_rows());
+    group("User Management", user_rows());
+    for kind in DeviceKind::ALL {
+        group(names(kind).tag, device_rows(kind));
+    }
+    group("Webhooks", webhook_rows());
+    group("Events", event_rows());
+    let mut service = service_rows();
+    service.extend(DeviceKind::ALL.into_iter().map(health_row));
+    group("Service Health", service);
+    group("Ways in for vendors and devices", intake_rows());
+    all
+}
