@@ -20,9 +20,9 @@ Flows:
 What it holds on to, beside the paths of the pages below the link URL:
 
     consent        the one submit button
-    choose         input[name=q], which Enter submits; button[name=choice], a brand whose text begins
-                   with the name of the brand
-    redirect       the one link to another host
+    choose         input[name=q], which Enter submits; button[name=choice], whose text begins with
+                   the name of the brand
+    redirect       the one link with rel=noreferrer: it leads to the vendor
     sign-in        input[type=password] and the other inputs; the one submit button
     instructions   dl of dt and dd: labels and values; the page looks again by itself
     result         the one link to …/return

@@ -6,5 +6,11 @@
     reason = "a test that cannot go on must say where"
 )]
 
+mod cli;
 mod day;
+mod face;
+mod layers;
+mod peers;
 mod support;
+mod tour;
+mod webhooks;
