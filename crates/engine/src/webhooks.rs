@@ -214,10 +214,10 @@ impl Engine {
 
     fn check_webhook(&self, input: &WebhookInput) -> Vec<Issue> {
         let mut issues = Vec::new();
-        if let Some(url) = &input.url {
-            if let Err(message) = self.check_webhook_url(url) {
-                issues.push(Issue::new("url", message));
-            }
+        if let Some(url) = &input.url
+            && let Err(message) = self.check_webhook_url(url)
+        {
+            issues.push(Issue::new("url", message));
         }
         if let Some(secret) = &input.secret
             && !(6..=256).contains(&secret.chars().count())

@@ -105,10 +105,6 @@ impl Engine {
     }
 
     /// Signs and sends a body.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "measures real time on the network, decides nothing"
-    )]
     pub(crate) async fn send(&self, receiver: &Receiver, id: DeliveryId, body: String) -> Sent {
         let started = Instant::now();
         let result = self.post(receiver, id, body).await;

@@ -11,9 +11,10 @@ use std::{net::SocketAddr, sync::Arc};
 use anyhow::Context as _;
 use livewatt_domain::{
     clock::{Clock, FastClock, SystemClock},
+    entropy::Entropy as _,
     id::UserId,
 };
-use livewatt_engine::webhooks::WebhookInput;
+use livewatt_engine::{SystemEntropy, webhooks::WebhookInput};
 use livewatt_sandbox::{Sandbox, SandboxConfig};
 use tokio::net::TcpListener;
 
@@ -70,7 +71,8 @@ impl Demo {
             },
             sandbox_listener,
         );
-        let directory = std::env::temp_dir().join(format!("livewatt-demo-{}", std::process::id()));
+        let unique = SystemEntropy.next_u64();
+        let directory = std::env::temp_dir().join(format!("livewatt-demo-{unique:016x}"));
         settings.store.directory.clone_from(&directory);
         settings.sandbox.url = sandbox.base_url().to_owned();
         settings.webhooks.dangerous_allow_private_receivers = true;

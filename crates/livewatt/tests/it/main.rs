@@ -1,9 +1,10 @@
 //! Whole flows: the server as people run it, against the sandbox, over real HTTP.
 
-#![allow(missing_docs, reason = "tests are read, not called")]
 #![expect(
+    missing_docs,
+    unreachable_pub,
     clippy::unwrap_used,
-    reason = "a test that cannot go on must say where"
+    reason = "tests are read, not called, and one that cannot go on must say where"
 )]
 
 mod cli;

@@ -3,13 +3,17 @@
 
 pub mod contract;
 pub mod http;
+pub mod python;
 pub mod receiver;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use livewatt::{
     config::Settings,
-    demo::link::{SandboxAccount, link},
+    demo::{
+        Demo, DemoArgs,
+        link::{SandboxAccount, link},
+    },
     serve::{ServeOptions, Server},
 };
 use livewatt_domain::{
@@ -37,6 +41,7 @@ pub struct World {
     pub server: Server,
     pub clock: ManualClock,
     pub client: ClientId,
+    pub secret: String,
     pub api: Api,
     pub receiver: Receiver,
     pub directory: TempDir,
@@ -83,12 +88,14 @@ impl World {
             .unwrap();
         let (client, secret) = server.first_client.take().unwrap();
         let api = Api::log_in(&server, &client.to_string(), secret.reveal()).await;
+        let secret = secret.reveal().to_owned();
         let receiver = Receiver::start(loopback().await);
         Self {
             sandbox,
             server,
             clock,
             client,
+            secret,
             api,
             receiver,
             directory,
@@ -192,4 +199,10 @@ pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("{what}: not within ten seconds");
+}
+
+/// The demo as people start it, on a free port.
+pub async fn start_demo() -> Demo {
+    let args = DemoArgs { listen: ([127, 0, 0, 1], 0).into(), speed: 60.0, seed: 1 };
+    Demo::start(&args, Settings::load(None, &[]).unwrap()).await.unwrap()
 }

@@ -45,9 +45,15 @@ impl Receiver {
         let book: Arc<Mutex<Book>> = Arc::default();
         let router = Router::new()
             .route("/hook", post(receive))
+            .route("/any", post(async || StatusCode::NO_CONTENT))
             .with_state(book.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { url, book }
+    }
+
+    /// An address that takes anything from anybody, for webhooks with secrets of others.
+    pub fn any_url(&self) -> String {
+        self.url.replace("/hook", "/any")
     }
 
     /// Answers with this status from now on.
