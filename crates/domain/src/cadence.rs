@@ -11,7 +11,9 @@ use utoipa::ToSchema;
 use crate::kind::DeviceKind;
 
 /// What a device is doing, as far as freshness cares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub enum Activity {
     /// Takes or gives noticeable power.

@@ -12,6 +12,9 @@ use livewatt_store::{
 
 use crate::{Engine, EngineError, EngineResult};
 
+/// Longest wait for a vendor that is told that an account is given up.
+const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// A kind of device that a user has linked under a vendor's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkedVendorStatus {
@@ -77,9 +80,7 @@ impl Engine {
     /// [`EngineError::UserNotFound`], or if the database fails.
     pub async fn delete_user(&self, client: ClientId, user: &UserId) -> EngineResult<()> {
         for account in self.accounts_of(client, user).await? {
-            let _quiet = self.fleet.lock_for_commit(account.id).await;
-            self.fleet.remove(account.id);
-            self.close_station(&account);
+            self.let_go(&account).await;
         }
         if self.store.delete_user(client, user.clone()).await? {
             Ok(())
@@ -95,9 +96,8 @@ impl Engine {
     pub async fn deauthorize_user(&self, client: ClientId, user: &UserId) -> EngineResult<()> {
         self.require_user(client, user).await?;
         for mut account in self.accounts_of(client, user).await? {
-            let _quiet = self.fleet.lock_for_commit(account.id).await;
-            self.fleet.remove(account.id);
-            self.close_station(&account);
+            self.let_go(&account).await;
+            let _guard = self.fleet.lock_for_commit(account.id).await;
             account.status = AccountStatus::Deauthorized;
             let mut unit = UnitOfWork::new(self.fences.of(account.id));
             unit.accounts.push(AccountChange::Save {
@@ -141,6 +141,11 @@ impl Engine {
         mut account: Account,
         is_hit: impl Fn(&VendorName, DeviceKind) -> bool,
     ) -> EngineResult<()> {
+        account.linked.retain(|row| !is_hit(&row.vendor, row.kind));
+        let is_empty = account.linked.is_empty();
+        if is_empty {
+            self.let_go(&account).await;
+        }
         let guard = self.fleet.lock_for_commit(account.id).await;
         let now = self.now();
         let mut unit = UnitOfWork::new(self.fences.of(account.id));
@@ -155,13 +160,8 @@ impl Engine {
                 });
             }
         }
-        account.linked.retain(|row| !is_hit(&row.vendor, row.kind));
         let client_id = account.client_id;
-        let is_empty = account.linked.is_empty();
         if is_empty {
-            self.fleet.remove(account.id);
-            self.close_station(&account);
-            self.unlink_at_vendor(&account).await;
             unit.accounts.push(AccountChange::Delete(account.id));
         } else {
             unit.accounts.push(AccountChange::Save {
@@ -176,6 +176,17 @@ impl Engine {
             self.reload_account(account.id).await?;
         }
         Ok(())
+    }
+
+    /// Ends what goes on with an account: no fetches, no socket, and the vendor is told, if it
+    /// will hear of it soon.
+    async fn let_go(&self, account: &Account) {
+        self.fleet.remove(account.id);
+        self.close_station(account);
+        let farewell = self.unlink_at_vendor(account);
+        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+            tracing::info!(account.id = %account.id, "the vendor was not told in time");
+        }
     }
 
     async fn require_user(&self, client: ClientId, user: &UserId) -> EngineResult<()> {

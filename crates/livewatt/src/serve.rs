@@ -183,6 +183,6 @@ async fn welcome(engine: &Engine) -> anyhow::Result<Option<(ClientId, Secret)>> 
     if !engine.list_clients().await?.is_empty() {
         return Ok(None);
     }
-    let (client, secret) = engine.create_client("default", None).await?;
+    let (client, secret) = engine.create_client("My app", None).await?;
     Ok(Some((client.id, secret)))
 }

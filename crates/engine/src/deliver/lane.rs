@@ -1,7 +1,7 @@
 //! One lane of a webhook: read, freeze, send, settle.
 
 use livewatt_domain::{
-    Timestamp,
+    SignedDuration, Timestamp,
     id::DeliveryId,
     webhook::{DeliveryAttempt, Lane, PendingDelivery, Webhook},
 };
@@ -15,6 +15,9 @@ use crate::{Engine, EngineResult, error::chain};
 
 /// Deliveries a lane makes in one run before it lets others go first.
 const DELIVERIES_PER_RUN: usize = 50;
+
+/// How long a lane rests after a failure of our own.
+const REST: SignedDuration = SignedDuration::from_secs(5);
 
 impl Engine {
     /// Works a lane off; returns the number of deliveries attempted.
@@ -30,7 +33,11 @@ impl Engine {
                 Ok(Progress::Idle) => break,
                 Err(error) => {
                     tracing::error!(webhook.id = %ready.webhook, error = %chain(&error), "delivery failed on our side");
-                    // The news stay; the next wake-up or tick tries again.
+                    let until = self.now().saturating_add(REST).ok();
+                    self.deliveries.with_lane(ready, |lane| {
+                        lane.has_news = true;
+                        lane.rests_until = until;
+                    });
                     break;
                 }
             }

@@ -59,6 +59,8 @@ struct WatchedLane {
     /// There may be events after its cursor.
     has_news: bool,
     is_running: bool,
+    /// Something of ours failed; not before this, so that trouble does not spin.
+    rests_until: Option<Timestamp>,
 }
 
 /// A lane with something to do.
@@ -113,7 +115,8 @@ impl Deliveries {
                     Some(pending) => pending.next_attempt_at <= now,
                     None => lane.has_news,
                 };
-                if is_ready && !lane.is_running {
+                let is_resting = lane.rests_until.is_some_and(|until| until > now);
+                if is_ready && !is_resting && !lane.is_running {
                     lane.is_running = true;
                     let (epoch, lane) = (watched.epoch, lane.lane.lane);
                     ready.push(ReadyLane {
@@ -203,6 +206,7 @@ impl Engine {
                 lane,
                 has_news: true,
                 is_running: false,
+                rests_until: None,
             })
             .collect();
         let epoch = self.deliveries.epochs.fetch_add(1, Ordering::Relaxed);

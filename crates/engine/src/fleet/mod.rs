@@ -160,10 +160,10 @@ impl Fleet {
         let mut state = self.state();
         let State { accounts, wheel } = &mut *state;
         let slot = accounts.get_mut(&id)?;
-        let before = slot.due_at;
+        let (before, was_running) = (slot.due_at, slot.is_running);
         let result = change(slot);
         if let Some(at) = slot.due_at
-            && (slot.due_at != before || !slot.is_running)
+            && (slot.due_at != before || (was_running && !slot.is_running))
         {
             wheel.insert(at, id);
         }
