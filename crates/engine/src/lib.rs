@@ -2,7 +2,7 @@
 //! pages and the command line call.
 //!
 //! Data flows one way: a vendor's answer becomes observations, `merge` makes changes of them,
-//! [`ingest`] commits those with their events in one transaction, and [`deliver`] reads the event
+//! `ingest` commits those with their events in one transaction, and [`deliver`] reads the event
 //! log. Nothing else writes device state.
 //!
 //! Every loop is one step that tests call directly ([`Engine::poll_due`],

@@ -2,7 +2,7 @@
 //! device between two fetches. Documents stay in the store.
 //!
 //! Invariants:
-//! - An account is fetched by at most one task at a time ([`AccountSlot::is_running`]).
+//! - An account is fetched by at most one task at a time (`AccountSlot::is_running`).
 //! - Whoever commits for an account holds its commit lock; locks are shared by partition, so their
 //!   number is fixed.
 //! - Every account that is polled has exactly one live entry on the wheel, at its due time.

@@ -51,7 +51,11 @@ async fn a_day_of_two_hundred_accounts() {
     world.settle().await;
 
     // A meter is never active; a vehicle can also be asleep.
-    assert_eq!(oldest.len(), 12, "not every kind was met in every activity: {oldest:?}");
+    assert_eq!(
+        oldest.len(),
+        12,
+        "not every kind was met in every activity: {oldest:?}"
+    );
     let truth = world.sandbox.truth(None, None).unwrap();
     assert_eq!(truth["stats"]["quota_exceeded"], 0, "a quota was exceeded");
     assert_eq!(truth["stats"]["rate_limited"], 0);
@@ -108,7 +112,11 @@ async fn check_log(world: &World) {
     let mut logged = 0;
     let mut after = Position::default();
     loop {
-        let page = world.engine().events_after(world.client, after, 500).await.unwrap();
+        let page = world
+            .engine()
+            .events_after(world.client, after, 500)
+            .await
+            .unwrap();
         for entry in &page.events {
             let body: Value = serde_json::from_str(&entry.event.body).unwrap();
             assert!(told.contains(&body.to_string()), "never delivered: {body}");

@@ -1,7 +1,6 @@
 //! Whole flows: the server as people run it, against the sandbox, over real HTTP.
 
 #![expect(
-    missing_docs,
     unreachable_pub,
     clippy::unwrap_used,
     reason = "tests are read, not called, and one that cannot go on must say where"

@@ -1,7 +1,10 @@
 //! Programs made by others, against the running server: the contract's published Python client, a
 //! charge point, and a browser.
 
-use std::{path::Path, time::{Duration, Instant}};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use livewatt::{
     demo::{USER, link},
@@ -12,7 +15,14 @@ use livewatt_sandbox::{AccountSpec, Cloud};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{World, start_demo, eventually, http::Api, loopback, python::Program, receiver::{Receiver, SECRET}};
+use crate::support::{
+    World, eventually,
+    http::Api,
+    loopback,
+    python::Program,
+    receiver::{Receiver, SECRET},
+    start_demo,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_published_python_client_parses_every_answer() {
@@ -20,7 +30,9 @@ async fn the_published_python_client_parses_every_answer() {
     let (engine, client) = (&demo.server.engine, demo.client.0.parse().unwrap());
     let throwaway: UserId = "bob".parse().unwrap();
     for cloud in link::CLOUDS {
-        link::link(engine, client, &throwaway, &cloud).await.unwrap();
+        link::link(engine, client, &throwaway, &cloud)
+            .await
+            .unwrap();
     }
     let receiver = Receiver::start(loopback().await);
     let base = format!("http://{}", demo.server.address);
@@ -64,33 +76,56 @@ impl Live {
         let mut settings = livewatt::config::Settings::load(None, &[]).unwrap();
         settings.store.directory = directory.path().join("data");
         settings.webhooks.dangerous_allow_private_receivers = true;
-        let mut server =
-            Server::start(&settings, loopback().await, ServeOptions::default()).await.unwrap();
+        let mut server = Server::start(&settings, loopback().await, ServeOptions::default())
+            .await
+            .unwrap();
         let (client, secret) = server.first_client.take().unwrap();
         let api = Api::log_in(&server, &client.to_string(), secret.reveal()).await;
         let receiver = Receiver::start(loopback().await);
         let body = json!({ "url": receiver.url, "secret": SECRET });
         api.post("/webhooks", Some(body)).await.expect_status(200);
-        Self { server, api, receiver, _directory: directory }
+        Self {
+            server,
+            api,
+            receiver,
+            _directory: directory,
+        }
     }
 
     /// Waits until the webhook was told that the charger is so; must be within a second.
     async fn charger_becomes(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         let asked_at = Instant::now();
-        let newest = || self.receiver.events().iter().rev().find_map(|event| event.get("charger").cloned());
-        eventually(what, async || newest().is_some_and(|charger| is_so(&charger))).await;
+        let newest = || {
+            self.receiver
+                .events()
+                .iter()
+                .rev()
+                .find_map(|event| event.get("charger").cloned())
+        };
+        eventually(what, async || {
+            newest().is_some_and(|charger| is_so(&charger))
+        })
+        .await;
         let took = asked_at.elapsed();
-        assert!(took < Duration::from_secs(1), "{what}: the webhook came after {took:?}");
+        assert!(
+            took < Duration::from_secs(1),
+            "{what}: the webhook came after {took:?}"
+        );
         let told = newest().unwrap();
         let path = format!("/chargers/{}", told["id"].as_str().unwrap());
         let stored = self.api.get(&path).await.expect_status(200);
-        assert!(is_so(&stored), "{what}: the webhook knows more than the API: {stored:#}");
+        assert!(
+            is_so(&stored),
+            "{what}: the webhook knows more than the API: {stored:#}"
+        );
         stored
     }
 }
 
 fn state(charger: &Value) -> &str {
-    charger["chargeState"]["powerDeliveryState"].as_str().unwrap()
+    charger["chargeState"]["powerDeliveryState"]
+        .as_str()
+        .unwrap()
 }
 
 async fn link_session(api: &Api, user: &str, extra: Value) -> String {
@@ -103,8 +138,13 @@ async fn link_session(api: &Api, user: &str, extra: Value) -> String {
         "language": "en-US",
         "redirectUri": REDIRECT,
     });
-    body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-    let made = api.post(&format!("/users/{user}/link"), Some(body)).await.expect_status(200);
+    body.as_object_mut()
+        .unwrap()
+        .extend(extra.as_object().unwrap().clone());
+    let made = api
+        .post(&format!("/users/{user}/link"), Some(body))
+        .await
+        .expect_status(200);
     made["linkUrl"].as_str().unwrap().to_owned()
 }
 
@@ -112,7 +152,9 @@ const REDIRECT: &str = "http://127.0.0.1/app/linked";
 
 /// Where the pictures of the pages go, to be looked at.
 fn shots(name: &str) -> String {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("link-pages").join(name);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("link-pages")
+        .join(name);
     folder.to_str().unwrap().to_owned()
 }
 
@@ -124,61 +166,107 @@ async fn a_charge_point_is_claimed_charges_and_drops_off() {
     let mut browser = Program::start(
         "link_pages.py",
         &[
-            "--link-url", &link_url, "--redirect-uri", REDIRECT, "--flow", "ocpp", "--brand",
-            "Wallbox", "--shots", &shots("ocpp"),
+            "--link-url",
+            &link_url,
+            "--redirect-uri",
+            REDIRECT,
+            "--flow",
+            "ocpp",
+            "--brand",
+            "Wallbox",
+            "--shots",
+            &shots("ocpp"),
         ],
     );
     let shown = browser.json().await["instructions"].clone();
-    let entry = |label: &str| shown[label].as_str().unwrap_or_else(|| panic!("{shown}")).to_owned();
+    let entry = |label: &str| {
+        shown[label]
+            .as_str()
+            .unwrap_or_else(|| panic!("{shown}"))
+            .to_owned()
+    };
     let (id, password) = (entry("Charge point ID"), entry("Password"));
     let url = entry("Server address (URL)");
 
     let wrong = Program::start(
         "charge_point.py",
-        &["--url", &url, "--id", &id, "--password", "wrong-password-000", "bye"],
+        &[
+            "--url",
+            &url,
+            "--id",
+            &id,
+            "--password",
+            "wrong-password-000",
+            "bye",
+        ],
     );
     let refused = tokio::spawn(wrong.finish()).await;
     assert!(refused.is_err(), "a wrong password was accepted");
 
     let mut station = Program::start(
         "charge_point.py",
-        &["--url", &url, "--id", &id, "--password", &password, "--listen-control"],
+        &[
+            "--url",
+            &url,
+            "--id",
+            &id,
+            "--password",
+            &password,
+            "--listen-control",
+        ],
     );
     station.json().await;
-    let told = live.charger_becomes("found", |charger| charger["isReachable"] == true).await;
+    let told = live
+        .charger_becomes("found", |charger| charger["isReachable"] == true)
+        .await;
     assert_eq!(told["vendor"], "WALLBOX");
     station.tell("wait TriggerMessage 3").await;
     station.tell("boot").await;
     station.tell("available").await;
-    live.charger_becomes("unplugged", |charger| state(charger) == "UNPLUGGED").await;
+    live.charger_becomes("unplugged", |charger| state(charger) == "UNPLUGGED")
+        .await;
     // The page that waits for the charger has seen it, and the browser is back in the app.
     browser.finish().await;
 
     station.tell("preparing").await;
-    live.charger_becomes("plugged in", |c| state(c) == "PLUGGED_IN:INITIALIZING").await;
+    live.charger_becomes("plugged in", |c| state(c) == "PLUGGED_IN:INITIALIZING")
+        .await;
     station.tell("start").await;
     station.tell("meter 7.4 1.25").await;
     let charging = live
-        .charger_becomes("charging", |charger| charger["chargeState"]["chargeRate"] == 7.4)
+        .charger_becomes("charging", |charger| {
+            charger["chargeState"]["chargeRate"] == 7.4
+        })
         .await;
     assert_eq!(state(&charging), "PLUGGED_IN:CHARGING");
     assert_eq!(charging["chargeState"]["isCharging"], true);
     station.tell("suspend ev").await;
-    let paused = live.charger_becomes("paused", |c| state(c) == "PLUGGED_IN:STOPPED").await;
+    let paused = live
+        .charger_becomes("paused", |c| state(c) == "PLUGGED_IN:STOPPED")
+        .await;
     assert_eq!(paused["chargeState"]["chargeRate"], Value::Null);
     station.tell("finish").await;
     station.tell("unplug").await;
-    live.charger_becomes("unplugged again", |charger| state(charger) == "UNPLUGGED").await;
+    live.charger_becomes("unplugged again", |charger| state(charger) == "UNPLUGGED")
+        .await;
     station.tell("drop").await;
-    let gone = live.charger_becomes("dropped off", |charger| charger["isReachable"] == false).await;
+    let gone = live
+        .charger_becomes("dropped off", |charger| charger["isReachable"] == false)
+        .await;
     assert_eq!(state(&gone), "UNPLUGGED", "data is kept, never blanked");
     station.tell("connect").await;
-    let back = live.charger_becomes("back", |charger| charger["isReachable"] == true).await;
+    let back = live
+        .charger_becomes("back", |charger| charger["isReachable"] == true)
+        .await;
     assert_eq!(back["id"], gone["id"]);
     assert!(back["lastSeen"].as_str() > gone["lastSeen"].as_str());
     station.finish().await;
 
-    let log = live.api.get("/events?pageSize=500").await.expect_status(200);
+    let log = live
+        .api
+        .get("/events?pageSize=500")
+        .await
+        .expect_status(200);
     let names: Vec<&str> = log["data"]
         .as_array()
         .unwrap()
@@ -186,7 +274,12 @@ async fn a_charge_point_is_claimed_charges_and_drops_off() {
         .map(|entry| entry["event"]["event"].as_str().unwrap())
         .collect();
     assert_eq!(names[0], "user:charger:discovered");
-    assert!(names[1..].iter().all(|name| *name == "user:charger:updated"), "{names:?}");
+    assert!(
+        names[1..]
+            .iter()
+            .all(|name| *name == "user:charger:updated"),
+        "{names:?}"
+    );
     live.server.shut_down().await.unwrap();
 }
 
@@ -198,13 +291,29 @@ async fn a_person_links_accounts_in_a_browser() {
     let helios = world.sandbox.create_account(Cloud::Helios, spec()).unwrap();
     for (flow, brand, account, extra) in [
         ("oauth", Some("Tesla"), &volta, json!({})),
-        ("form", None, &helios, json!({ "vendor": "SOLAREDGE", "colorScheme": "dark" })),
+        (
+            "form",
+            None,
+            &helios,
+            json!({ "vendor": "SOLAREDGE", "colorScheme": "dark" }),
+        ),
     ] {
         let link_url = link_session(&world.api, "ann", extra).await;
         let shots = shots(flow);
         let mut arguments = vec![
-            "--link-url", &link_url, "--redirect-uri", REDIRECT, "--flow", flow, "--email",
-            &account.username, "--password", &account.password, "--shots", &shots, "--mistype",
+            "--link-url",
+            &link_url,
+            "--redirect-uri",
+            REDIRECT,
+            "--flow",
+            flow,
+            "--email",
+            &account.username,
+            "--password",
+            &account.password,
+            "--shots",
+            &shots,
+            "--mistype",
         ];
         if let Some(brand) = brand {
             arguments.extend(["--brand", brand]);
@@ -214,12 +323,23 @@ async fn a_person_links_accounts_in_a_browser() {
     let user = world.api.get("/users/ann").await.expect_status(200);
     let linked = user["linkedVendors"].as_array().unwrap();
     assert_eq!(linked.len(), 7, "{linked:#?}");
-    assert!(!world.api.all("vehicles").await.is_empty(), "listed right after linking");
+    assert!(
+        !world.api.all("vehicles").await.is_empty(),
+        "listed right after linking"
+    );
 
     let link_url = link_session(&world.api, "ann", json!({})).await;
     let shots = shots("cancel");
-    let arguments =
-        ["--link-url", &link_url, "--redirect-uri", REDIRECT, "--flow", "cancel", "--shots", &shots];
+    let arguments = [
+        "--link-url",
+        &link_url,
+        "--redirect-uri",
+        REDIRECT,
+        "--flow",
+        "cancel",
+        "--shots",
+        &shots,
+    ];
     Program::start("link_pages.py", &arguments).finish().await;
     world.shut_down().await;
 }

@@ -24,6 +24,15 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The fields that a refusal names.
+    #[track_caller]
+    pub fn expect_issues(self) -> Vec<String> {
+        let body = self.expect_status(400);
+        let issues = body["issues"].as_array().unwrap();
+        let path = |issue: &Value| issue["path"].as_str().unwrap().to_owned();
+        issues.iter().map(path).collect()
+    }
+
     /// The body, if the status is this one.
     #[track_caller]
     pub fn expect_status(self, status: u16) -> Value {
@@ -59,6 +68,10 @@ impl Api {
         self.call(Method::POST, path, body).await
     }
 
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::PATCH, path, Some(body)).await
+    }
+
     pub async fn delete(&self, path: &str) -> Answer {
         self.call(Method::DELETE, path, None).await
     }
@@ -85,6 +98,22 @@ impl Api {
             status,
             headers,
             body,
+        }
+    }
+
+    /// The whole event log, oldest first.
+    pub async fn log(&self) -> Vec<Value> {
+        let mut events = Vec::new();
+        let mut path = "/events?pageSize=500".to_owned();
+        loop {
+            let page = self.get(&path).await.expect_status(200);
+            let entries = page["data"].as_array().unwrap();
+            if entries.is_empty() {
+                return events;
+            }
+            events.extend(entries.iter().map(|entry| entry["event"].clone()));
+            let after = page["pagination"]["after"].as_str().unwrap();
+            path = format!("/events?pageSize=500&after={after}");
         }
     }
 

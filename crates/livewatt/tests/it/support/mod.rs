@@ -23,7 +23,7 @@ use livewatt_domain::{
     id::{ClientId, UserId},
 };
 use livewatt_engine::Engine;
-use livewatt_sandbox::{AccountInfo, AccountSpec, Cloud, Sandbox, SandboxConfig};
+use livewatt_sandbox::{AccountInfo, AccountSpec, Cloud, DevicePatch, Sandbox, SandboxConfig};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -45,6 +45,7 @@ pub struct World {
     pub api: Api,
     pub receiver: Receiver,
     pub directory: TempDir,
+    settings: Settings,
 }
 
 pub async fn loopback() -> TcpListener {
@@ -62,9 +63,32 @@ pub fn settings(directory: &TempDir, sandbox: &Sandbox) -> Settings {
     settings
 }
 
+/// A server that takes its steps when told to.
+async fn serve(
+    settings: &Settings,
+    listener: TcpListener,
+    clock: &ManualClock,
+    seed: u64,
+) -> Server {
+    let options = ServeOptions {
+        clock: Some(Arc::new(clock.clone())),
+        entropy: Some(Arc::new(SeededEntropy::new(seed))),
+        stepped: true,
+        // A test's token outlives the days that it lets go by.
+        tune: Some(|options| options.token_lifetime = SignedDuration::from_hours(10_000)),
+        ..ServeOptions::default()
+    };
+    Server::start(settings, listener, options).await.unwrap()
+}
+
 impl World {
     /// A world with nobody in it.
     pub async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// A world with nobody in it, whose server has other settings.
+    pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let start: Timestamp = START.parse().unwrap();
         let clock = ManualClock::starting_at(start);
         let config = SandboxConfig {
@@ -74,21 +98,12 @@ impl World {
         };
         let sandbox = Sandbox::start(config, loopback().await);
         let directory = TempDir::new().unwrap();
-        let options = ServeOptions {
-            clock: Some(Arc::new(clock.clone())),
-            entropy: Some(Arc::new(SeededEntropy::new(42))),
-            stepped: true,
-            // A test's token outlives the days that it lets go by.
-            tune: Some(|options| options.token_lifetime = SignedDuration::from_hours(10_000)),
-            ..ServeOptions::default()
-        };
-        let settings = settings(&directory, &sandbox);
-        let mut server = Server::start(&settings, loopback().await, options)
-            .await
-            .unwrap();
+        let mut settings = settings(&directory, &sandbox);
+        change(&mut settings);
+        let mut server = serve(&settings, loopback().await, &clock, 42).await;
         let (client, secret) = server.first_client.take().unwrap();
-        let api = Api::log_in(&server, &client.to_string(), secret.reveal()).await;
         let secret = secret.reveal().to_owned();
+        let api = Api::log_in(&server, &client.to_string(), &secret).await;
         let receiver = Receiver::start(loopback().await);
         Self {
             sandbox,
@@ -99,7 +114,34 @@ impl World {
             api,
             receiver,
             directory,
+            settings,
         }
+    }
+
+    /// Shuts the server down, lets `down` go by, and starts it again at the same address and on the
+    /// same directory, with other settings.
+    pub async fn restart(
+        mut self,
+        down: SignedDuration,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        let address = self.server.address;
+        self.server.shut_down().await.unwrap();
+        self.sandbox
+            .set_now(self.clock.advance(down))
+            .await
+            .unwrap();
+        change(&mut self.settings);
+        let listener = TcpListener::bind(address).await.unwrap();
+        let server = serve(&self.settings, listener, &self.clock, 43).await;
+        Self { server, ..self }
+    }
+
+    /// Another client of the same server.
+    pub async fn other_client(&self, connection_limit: Option<u32>) -> Api {
+        let made = self.engine().create_client("other", connection_limit).await;
+        let (client, secret) = made.unwrap();
+        Api::log_in(&self.server, &client.id.to_string(), secret.reveal()).await
     }
 
     pub fn engine(&self) -> &Arc<Engine> {
@@ -129,6 +171,15 @@ impl World {
         link(self.engine(), self.client, &user, known)
             .await
             .unwrap();
+    }
+
+    /// Pulls the plug of a vehicle or puts it in, which its cloud pushes at once.
+    pub async fn plug(&self, device: &str, is_plugged: bool) {
+        let patch = DevicePatch {
+            plugged: Some(is_plugged),
+            ..DevicePatch::default()
+        };
+        self.sandbox.patch_device(device, &patch).await.unwrap();
     }
 
     /// A webhook for all events, to the recording receiver.
@@ -172,6 +223,14 @@ impl World {
     }
 }
 
+/// An account whose people stay at home: nothing is plugged in or out by itself.
+pub fn still() -> AccountSpec {
+    AccountSpec {
+        habits: Some(false),
+        ..AccountSpec::default()
+    }
+}
+
 /// The integration that links accounts of a cloud.
 pub fn integration(cloud: Cloud) -> &'static str {
     match cloud {
@@ -203,6 +262,12 @@ pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
 
 /// The demo as people start it, on a free port.
 pub async fn start_demo() -> Demo {
-    let args = DemoArgs { listen: ([127, 0, 0, 1], 0).into(), speed: 60.0, seed: 1 };
-    Demo::start(&args, Settings::load(None, &[]).unwrap()).await.unwrap()
+    let args = DemoArgs {
+        listen: ([127, 0, 0, 1], 0).into(),
+        speed: 60.0,
+        seed: 1,
+    };
+    Demo::start(&args, Settings::load(None, &[]).unwrap())
+        .await
+        .unwrap()
 }

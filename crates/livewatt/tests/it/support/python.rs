@@ -1,6 +1,10 @@
 //! Programs in Python that use third-party clients and devices as others wrote them.
 
-use std::{path::{Path, PathBuf}, process::Stdio, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use serde_json::Value;
 use tokio::{
@@ -21,7 +25,11 @@ fn python() -> PathBuf {
         Some(path) => PathBuf::from(path),
         None => root().join("target/py/bin/python"),
     };
-    assert!(path.exists(), "{} is missing: run scripts/test install", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: run scripts/test install",
+        path.display()
+    );
     path
 }
 
@@ -48,7 +56,13 @@ impl Program {
             .unwrap();
         let output = BufReader::new(child.stdout.take().unwrap()).lines();
         let (input, errors) = (child.stdin.take(), child.stderr.take().unwrap());
-        Self { name, child, input, output, errors }
+        Self {
+            name,
+            child,
+            input,
+            output,
+            errors,
+        }
     }
 
     /// The next line it prints; fails with its errors if there is none.
@@ -72,7 +86,10 @@ impl Program {
     /// Tells it a line and reads the line of JSON that it answers with.
     pub async fn tell(&mut self, line: &str) -> Value {
         let input = self.input.as_mut().unwrap();
-        input.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+        input
+            .write_all(format!("{line}\n").as_bytes())
+            .await
+            .unwrap();
         self.json().await
     }
 
@@ -89,14 +106,25 @@ impl Program {
         }
         let status = self.child.wait().await.unwrap();
         let errors = self.error_text().await;
-        assert!(status.success(), "{} failed: {errors}\nit said {said:#?}", self.name);
-        assert!(said.last().is_some_and(|line| line.starts_with("ok: ")), "{said:#?}");
+        assert!(
+            status.success(),
+            "{} failed: {errors}\nit said {said:#?}",
+            self.name
+        );
+        assert!(
+            said.last().is_some_and(|line| line.starts_with("ok: ")),
+            "{said:#?}"
+        );
         said
     }
 
     async fn error_text(&mut self) -> String {
         let mut text = String::new();
-        let _ = timeout(Duration::from_secs(5), self.errors.read_to_string(&mut text)).await;
+        let _ = timeout(
+            Duration::from_secs(5),
+            self.errors.read_to_string(&mut text),
+        )
+        .await;
         text
     }
 }

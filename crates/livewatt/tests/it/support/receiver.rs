@@ -1,4 +1,5 @@
-//! A webhook receiver that records what it gets and checks every delivery.
+//! A webhook receiver that records what it gets and checks every delivery. It can be made to fail
+//! and to hang.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,12 +8,13 @@ use axum::{
     body::Bytes,
     extract::State,
     http::{HeaderMap, StatusCode},
+    response::{IntoResponse as _, Response},
     routing::post,
 };
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
 use sha1::Sha1;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 
 use super::contract;
 
@@ -23,13 +25,26 @@ pub const SECRET: &str = "a-secret-of-the-test";
 pub struct Delivery {
     pub id: String,
     pub events: Vec<Value>,
+    pub headers: HeaderMap,
+    pub body: String,
+    /// Whether it was answered with a success.
+    pub is_taken: bool,
 }
 
-#[derive(Debug, Default)]
+impl Delivery {
+    /// Whether it carries events of the log: no heartbeat and no test.
+    pub fn is_of_log(&self) -> bool {
+        self.events[0].get("user").is_some()
+    }
+}
+
+#[derive(Debug)]
 struct Book {
-    deliveries: Vec<Delivery>,
-    /// What to answer; 204 if not set.
-    status: Option<u16>,
+    attempts: Vec<Delivery>,
+    status: u16,
+    retry_after: Option<u32>,
+    secret: String,
+    is_held: watch::Sender<bool>,
 }
 
 /// The receiver.
@@ -42,7 +57,13 @@ pub struct Receiver {
 impl Receiver {
     pub fn start(listener: TcpListener) -> Self {
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let book: Arc<Mutex<Book>> = Arc::default();
+        let book = Arc::new(Mutex::new(Book {
+            attempts: Vec::new(),
+            status: 204,
+            retry_after: None,
+            secret: SECRET.to_owned(),
+            is_held: watch::Sender::new(false),
+        }));
         let router = Router::new()
             .route("/hook", post(receive))
             .route("/any", post(async || StatusCode::NO_CONTENT))
@@ -58,24 +79,46 @@ impl Receiver {
 
     /// Answers with this status from now on.
     pub fn answer_with(&self, status: u16) {
-        self.book.lock().unwrap().status = Some(status);
+        self.book.lock().unwrap().status = status;
     }
 
-    /// All deliveries, in the order in which they came.
+    /// Sends this `Retry-After` with its answers from now on.
+    pub fn retry_after(&self, seconds: u32) {
+        self.book.lock().unwrap().retry_after = Some(seconds);
+    }
+
+    /// Checks signatures against this secret from now on.
+    pub fn expect_secret(&self, secret: &str) {
+        self.book.lock().unwrap().secret = secret.to_owned();
+    }
+
+    /// Takes what comes and does not answer, until [`Self::release`].
+    pub fn hold(&self) {
+        self.book.lock().unwrap().is_held.send_replace(true);
+    }
+
+    /// Answers what is held.
+    pub fn release(&self) {
+        self.book.lock().unwrap().is_held.send_replace(false);
+    }
+
+    /// All attempts, taken or not, in the order in which they came.
+    pub fn attempts(&self) -> Vec<Delivery> {
+        self.book.lock().unwrap().attempts.clone()
+    }
+
+    /// All deliveries that were taken, in the order in which they came.
     pub fn deliveries(&self) -> Vec<Delivery> {
-        self.book.lock().unwrap().deliveries.clone()
+        let mut attempts = self.attempts();
+        attempts.retain(|attempt| attempt.is_taken);
+        attempts
     }
 
     /// All events of the log that were taken, in the order in which they came.
     pub fn events(&self) -> Vec<Value> {
-        let book = self.book.lock().unwrap();
-        let events = book
-            .deliveries
-            .iter()
-            .flat_map(|delivery| delivery.events.clone());
-        events
-            .filter(|event| event["event"] != "system:heartbeat")
-            .collect()
+        let deliveries = self.deliveries().into_iter();
+        let of_log = deliveries.filter(Delivery::is_of_log);
+        of_log.flat_map(|delivery| delivery.events).collect()
     }
 
     /// Names of the events taken, in the order in which they came.
@@ -87,7 +130,7 @@ impl Receiver {
     }
 
     pub fn clear(&self) {
-        self.book.lock().unwrap().deliveries.clear();
+        self.book.lock().unwrap().attempts.clear();
     }
 }
 
@@ -95,22 +138,35 @@ async fn receive(
     State(book): State<Arc<Mutex<Book>>>,
     headers: HeaderMap,
     body: Bytes,
-) -> StatusCode {
+) -> Response {
     let header = |name: &str| headers.get(name).unwrap().to_str().unwrap().to_owned();
-    let mac = Hmac::<Sha1>::new_from_slice(SECRET.as_bytes()).unwrap();
-    let expected = hex::encode(mac.chain_update(&body).finalize().into_bytes());
-    assert_eq!(header("x-enode-signature"), format!("sha1={expected}"));
     let payload: Value = serde_json::from_slice(&body).unwrap();
     contract::check_schema("WebhookDelivery", &payload);
     let id = header("x-enode-delivery");
     assert_eq!(header("webhook-id"), id);
+    let (number, mut is_held) = {
+        let mut book = book.lock().unwrap();
+        let mac = Hmac::<Sha1>::new_from_slice(book.secret.as_bytes()).unwrap();
+        let expected = hex::encode(mac.chain_update(&body).finalize().into_bytes());
+        assert_eq!(header("x-enode-signature"), format!("sha1={expected}"));
+        book.attempts.push(Delivery {
+            id: id.clone(),
+            events: payload.as_array().unwrap().clone(),
+            headers: headers.clone(),
+            body: String::from_utf8(body.to_vec()).unwrap(),
+            is_taken: false,
+        });
+        (book.attempts.len() - 1, book.is_held.subscribe())
+    };
+    is_held.wait_for(|is_held| !is_held).await.unwrap();
     let mut book = book.lock().unwrap();
-    if let Some(status) = book.status.filter(|status| *status >= 300) {
-        return StatusCode::from_u16(status).unwrap();
+    let status = StatusCode::from_u16(book.status).unwrap();
+    // The book may have been cleared meanwhile.
+    if let Some(attempt) = book.attempts.get_mut(number).filter(|a| a.id == id) {
+        attempt.is_taken = status.is_success();
     }
-    book.deliveries.push(Delivery {
-        id,
-        events: payload.as_array().unwrap().clone(),
-    });
-    StatusCode::NO_CONTENT
+    match book.retry_after {
+        Some(seconds) => (status, [("retry-after", seconds.to_string())]).into_response(),
+        None => status.into_response(),
+    }
 }
