@@ -26,8 +26,9 @@ use crate::{
 };
 
 const SUBPROTOCOL: &str = "ocpp1.6";
-/// Largest frame and largest message, bytes.
-const MAX_FRAME: usize = 64 * 1024;
+/// Largest frame and largest message, bytes: above what the session reads, so that it can answer a
+/// station whose message is too long for it instead of losing the connection over it.
+const MAX_FRAME: usize = 512 * 1024;
 /// Between two pings.
 const PING: Duration = Duration::from_secs(30);
 /// A peer not heard of for so long is gone.
