@@ -96,7 +96,7 @@ pub struct Attempt {
     pub trigger: Trigger,
     /// How it ended, in one word of the vendor outcome vocabulary, for example `ok`.
     pub outcome: std::borrow::Cow<'static, str>,
-    /// How long it took, ms.
+    /// How long it took, ms of real time.
     pub duration_ms: u64,
 }
 

@@ -9,7 +9,7 @@ use argon2::{
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use livewatt_domain::{client::Client, entropy::Entropy, id::ClientId};
-use livewatt_store::StoredToken;
+use livewatt_store::{AccountsOf, StoredToken};
 use livewatt_vendors::Secret;
 use sha2::{Digest as _, Sha256};
 
@@ -74,7 +74,14 @@ impl Engine {
     /// # Errors
     /// If the database fails.
     pub async fn delete_client(&self, id: ClientId) -> EngineResult<bool> {
-        Ok(self.store.delete_client(id).await?)
+        let accounts = self.store.list_accounts(AccountsOf::Client(id)).await?;
+        let is_deleted = self.store.delete_client(id).await?;
+        self.deliveries.forget_client(id);
+        for (account, _) in accounts {
+            self.fleet.remove(account.id);
+            self.close_station(&account);
+        }
+        Ok(is_deleted)
     }
 
     /// Issues an access token for a client's ID and secret; `None` if they do not fit.

@@ -139,6 +139,7 @@ impl Engine {
         id: &str,
         input: WebhookInput,
     ) -> EngineResult<Webhook> {
+        let _change = self.deliveries.changes.lock().await;
         let mut webhook = self.get_webhook(client, id).await?;
         let issues = self.check_webhook(&input);
         if !issues.is_empty() {
@@ -161,6 +162,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::WebhookNotFound`], or if the database fails.
     pub async fn delete_webhook(&self, client: ClientId, id: &str) -> EngineResult<()> {
+        let _change = self.deliveries.changes.lock().await;
         let webhook = self.get_webhook(client, id).await?;
         self.deliveries.forget(webhook.id);
         match self.store.delete_webhook(client, webhook.id).await? {
@@ -174,11 +176,14 @@ impl Engine {
     /// # Errors
     /// [`EngineError::WebhookNotFound`], or if the database fails. A failed delivery is no error.
     pub async fn test_webhook(&self, client: ClientId, id: &str) -> EngineResult<WebhookTest> {
-        let mut webhook = self.get_webhook(client, id).await?;
+        let webhook = self.get_webhook(client, id).await?;
         let body = format!("[{}]", self.event_maker(self.now()).webhook_test());
         let sent = self.send_once(&webhook, body).await?;
         let is_success = sent.is_success();
         if is_success && !webhook.is_active {
+            let _change = self.deliveries.changes.lock().await;
+            // Anew: it may have been changed while the test was under way.
+            let mut webhook = self.get_webhook(client, id).await?;
             webhook.is_active = true;
             self.store.update_webhook(webhook.clone()).await?;
             self.watch_webhook(webhook).await?;

@@ -233,20 +233,21 @@ impl Engine {
             // Whoever switches the webhook on again starts with a fresh window.
             pending.failing_since = None;
             pending.next_attempt_at = now;
-            tracing::warn!(webhook.id = %webhook.id, "webhook switched off: its retry window ran out");
         }
         lane.pending = Some(pending);
-        self.save(
-            ready,
-            lane,
-            Some(Done {
-                attempt,
-                succeeded_at: None,
-                deactivate,
-            }),
-        )
-        .await?;
-        if deactivate {
+        let done = Done {
+            attempt,
+            succeeded_at: None,
+            deactivate,
+        };
+        if !deactivate {
+            self.save(ready, lane, Some(done)).await?;
+            return Ok(());
+        }
+        let _change = self.deliveries.changes.lock().await;
+        // Not if it was changed meanwhile: it is watched anew then, and active.
+        if self.save(ready, lane, Some(done)).await? {
+            tracing::warn!(webhook.id = %webhook.id, "webhook switched off: its retry window ran out");
             self.deliveries.forget(webhook.id);
         }
         Ok(())

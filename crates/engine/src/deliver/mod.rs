@@ -39,6 +39,9 @@ pub struct Deliveries {
     watched: Mutex<HashMap<WebhookId, Watched>>,
     /// Numbers the times that webhooks were taken up.
     epochs: AtomicU64,
+    /// Held while a webhook's settings change, so that what is stored and what is watched are the
+    /// same, and of two changes neither undoes the other.
+    pub(crate) changes: tokio::sync::Mutex<()>,
     pub(crate) wake: Notify,
 }
 
@@ -77,6 +80,7 @@ impl Deliveries {
             client: send::client(options)?,
             watched: Mutex::default(),
             epochs: AtomicU64::new(0),
+            changes: tokio::sync::Mutex::default(),
             wake: Notify::new(),
         })
     }
@@ -104,6 +108,11 @@ impl Deliveries {
     /// Nothing is sent to a webhook any more.
     pub(crate) fn forget(&self, id: WebhookId) {
         self.watched().remove(&id);
+    }
+
+    /// Nothing is sent to any webhook of a client any more.
+    pub(crate) fn forget_client(&self, id: ClientId) {
+        self.watched().retain(|_, watched| watched.webhook.client_id != id);
     }
 
     /// Lanes with something to do at `now`; each counts as running from now on.

@@ -66,6 +66,8 @@ impl Engine {
             return;
         };
         let started_at = self.now();
+        // Real time, whatever clock the engine runs by: it tells how the vendor fares.
+        let began = std::time::Instant::now();
         let verdict = match self.fetch(id, &plan).await {
             Ok(verdict) => verdict,
             Err(error) => {
@@ -79,8 +81,10 @@ impl Engine {
             at: started_at,
             trigger: plan.trigger,
             outcome: verdict.name().into(),
-            duration_ms: self.now().duration_since(started_at).as_millis().max(0) as u64,
+            duration_ms: began.elapsed().as_millis() as u64,
         };
+        metrics::histogram!("livewatt_poll_seconds", "integration" => plan.integration)
+            .record(began.elapsed().as_secs_f64());
         metrics::counter!(
             "livewatt_polls_total",
             "integration" => plan.integration, "outcome" => verdict.name(),
