@@ -11,7 +11,7 @@ use livewatt::{
     sandbox::{self, SandboxArgs},
     serve::{ServeOptions, Server, bind},
     telemetry,
-    terminal::say,
+    terminal::{interrupted, say},
 };
 use livewatt_domain::id::ClientId;
 
@@ -200,16 +200,6 @@ async fn serve(settings: &Settings) -> anyhow::Result<()> {
     interrupted().await?;
     tracing::info!("stopping");
     server.shut_down().await
-}
-
-/// Waits for Ctrl-C or SIGTERM.
-async fn interrupted() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminated = signal(SignalKind::terminate()).context("no signal handler")?;
-    tokio::select! {
-        stopped = tokio::signal::ctrl_c() => stopped.context("no signal handler"),
-        _ = terminated.recv() => Ok(()),
-    }
 }
 
 async fn client(settings: &Settings, command: ClientCommand) -> anyhow::Result<()> {

@@ -112,7 +112,8 @@ impl Deliveries {
 
     /// Nothing is sent to any webhook of a client any more.
     pub(crate) fn forget_client(&self, id: ClientId) {
-        self.watched().retain(|_, watched| watched.webhook.client_id != id);
+        self.watched()
+            .retain(|_, watched| watched.webhook.client_id != id);
     }
 
     /// Lanes with something to do at `now`; each counts as running from now on.

@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use crate::{
     config::Settings,
     serve::{ServeOptions, Server, bind},
-    terminal::say,
+    terminal::{interrupted, say},
 };
 
 /// How the demo is to run.
@@ -162,7 +162,7 @@ pub async fn run(args: &DemoArgs, settings: Settings) -> anyhow::Result<()> {
     let client = id.parse()?;
     tokio::select! {
         () = table::print_now_and_then(&demo.server.engine, client) => {}
-        stopped = tokio::signal::ctrl_c() => stopped.context("no signal handler")?,
+        stopped = interrupted() => stopped?,
     }
     say("stopping");
     demo.shut_down().await

@@ -63,6 +63,13 @@ async fn a_day_of_two_hundred_accounts() {
     assert!(pushes("pushes_made") > 500, "hardly anything was pushed");
     assert_eq!(pushes("pushes_acked"), pushes("pushes_made"));
     check_log(&world).await;
+    println!(
+        "a day of 200 accounts: {} vendor calls, {} pushes, {} events in {} deliveries",
+        truth["stats"]["calls_total"],
+        pushes("pushes_made"),
+        world.receiver.events().len(),
+        world.receiver.deliveries().len(),
+    );
     world.shut_down().await;
 }
 
