@@ -67,6 +67,9 @@ pub struct Engine {
     feed: Feed,
     breakers: Breakers,
     poll_wake: Notify,
+    /// Held while an account is linked: two links at a time must not make one account twice, or
+    /// one too many.
+    linking: tokio::sync::Mutex<()>,
 }
 
 /// What an engine is made of.
@@ -133,6 +136,7 @@ impl Engine {
             feed: Feed::default(),
             breakers,
             poll_wake: Notify::new(),
+            linking: tokio::sync::Mutex::default(),
         });
         engine.load_fleet().await?;
         engine.load_webhooks().await?;

@@ -1,7 +1,7 @@
 //! Settings: the commented default file, then a file, the environment, and flags. All of it is
 //! checked before a socket is opened.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::HashMap, net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context as _, bail};
 use config::{Config, Environment, File, FileFormat};
@@ -145,19 +145,15 @@ impl Settings {
         let environment = Environment::with_prefix("LIVEWATT")
             .prefix_separator("_")
             .separator("__");
-        sources = sources.add_source(
-            environment
-                .ignore_empty(true)
-                .try_parsing(true)
-                .source(None),
-        );
+        // Taken as text: a secret of digits must not become a number.
+        sources = sources.add_source(environment.ignore_empty(true).source(Some(variables())));
         for (key, value) in overrides {
             sources = sources
                 .set_override(*key, value.clone())
                 .context("a flag cannot be used")?;
         }
         let read = sources.build().context("the settings cannot be read")?;
-        let settings: Self = strip_foreign(read)
+        let settings: Self = read
             .try_deserialize()
             .context("a setting is not valid")?;
         settings.check()?;
@@ -239,14 +235,12 @@ impl Settings {
     }
 }
 
-/// Environment variables of the prefix that are no settings (such as LIVEWATT_CONFIG) would be
-/// taken for unknown keys.
-fn strip_foreign(read: Config) -> Config {
-    let mut read = read;
-    if let config::ValueKind::Table(table) = &mut read.cache.kind {
-        table.retain(|_, value| matches!(value.kind, config::ValueKind::Table(_)));
-    }
-    read
+/// The environment variables that can be settings: others of the prefix (LIVEWATT_CONFIG, or what
+/// a container platform adds for a service of that name) are none.
+fn variables() -> HashMap<String, String> {
+    let text = std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    text.filter(|(key, _)| key.contains("__")).collect()
 }
 
 fn web_address(key: &str, text: &str) -> anyhow::Result<Url> {

@@ -1,9 +1,9 @@
 //! The file with the keys of the vault.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, DirBuilder, OpenOptions},
     io::{ErrorKind, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::Path,
 };
 
@@ -26,7 +26,11 @@ pub fn read_or_make(path: &Path) -> anyhow::Result<Vault> {
 
 fn make(path: &Path) -> anyhow::Result<Vault> {
     if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)
+        // As the store would: with access for the owner only.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
             .with_context(|| format!("cannot create {}", directory.display()))?;
     }
     let key = Vault::generate_key(&SystemEntropy);

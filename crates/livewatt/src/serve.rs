@@ -14,6 +14,9 @@ use url::Url;
 
 use crate::{admin, config::Settings, integrations, telemetry};
 
+/// How long requests under way may take when the server stops.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// A server that runs.
 #[derive(Debug)]
 pub struct Server {
@@ -128,14 +131,28 @@ impl Server {
     ///
     /// # Errors
     /// If the HTTP server broke.
-    pub async fn wait(self) -> anyhow::Result<()> {
-        let served = self.http.await.context("the HTTP server broke")?;
+    pub async fn wait(mut self) -> anyhow::Result<()> {
+        let stop = self.stop.clone();
+        let out_of_patience = async {
+            stop.cancelled().await;
+            tokio::time::sleep(PATIENCE).await;
+        };
+        let served = tokio::select! {
+            served = &mut self.http => Some(served.context("the HTTP server broke")?),
+            () = out_of_patience => None,
+        };
         self.stop.cancel();
+        if served.is_none() {
+            tracing::warn!("stopping without waiting for slow requests");
+            self.http.abort();
+        }
         self.loops.await.context("the loops broke")?;
         if let Some(admin) = self.admin {
             admin.abort();
+            // Its end, either way, is all that matters.
+            let _ = admin.await;
         }
-        served.context("the HTTP server failed")
+        served.unwrap_or(Ok(())).context("the HTTP server failed")
     }
 
     /// Stops the server and waits for it.

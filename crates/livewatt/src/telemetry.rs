@@ -1,6 +1,9 @@
 //! Logs and metrics.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    io::IsTerminal as _,
+    sync::{Mutex, PoisonError},
+};
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -17,6 +20,7 @@ pub fn start_logs(settings: &LogSettings) -> anyhow::Result<()> {
         .with_context(|| format!("log.level is not understood: {}", settings.level))?;
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     // An error means that logging runs already, as it does in tests.
     let _ = match settings.format {

@@ -127,6 +127,7 @@ impl Engine {
     ) -> EngineResult<AccountId> {
         let manifest = vendor.manifest();
         let now = self.now();
+        let _linking = self.linking.lock().await;
         let of = AccountsOf::User(session.client_id, session.user_id.clone());
         let before = self
             .store
@@ -137,6 +138,10 @@ impl Engine {
             .find(|a| {
                 a.integration == manifest.id && a.vendor_account_id == linked.vendor_account_id
             });
+        if before.is_none() {
+            // There was room when the session began; others may have filled it since.
+            self.require_free_connection(session.client_id).await?;
+        }
         let rows = manifest
             .brands
             .iter()

@@ -42,7 +42,7 @@ impl Engine {
     ) -> EngineResult<Refreshed> {
         match vendor.refresh(cx).await {
             RefreshOutcome::Refreshed(credentials) => {
-                self.store_credentials(account.id, &credentials).await?;
+                self.store_credentials(account, &credentials).await?;
                 Ok(Refreshed::Fresh(credentials))
             }
             RefreshOutcome::Revoked(evidence) => {
@@ -55,12 +55,15 @@ impl Engine {
 
     /// Stores refreshed credentials durably before anybody uses them: with a token that rotates,
     /// losing the new one would lose the account.
-    async fn store_credentials(&self, id: AccountId, credentials: &Secret) -> EngineResult<()> {
+    async fn store_credentials(&self, used: &Account, credentials: &Secret) -> EngineResult<()> {
+        let id = used.id;
         let _guard = self.fleet.lock_for_commit(id).await;
         let Some((mut account, _)) = self.store.find_account(id).await? else {
             return Ok(());
         };
-        if account.status == AccountStatus::Deauthorized {
+        // Linked again meanwhile: what the user has just given counts.
+        let is_replaced = account.credentials_version != used.credentials_version;
+        if account.status == AccountStatus::Deauthorized || is_replaced {
             return Ok(());
         }
         account.credentials_version += 1;
@@ -75,14 +78,18 @@ impl Engine {
     }
 
     /// Marks an account's credentials as dead: one event for the account, one update per device,
-    /// and no more fetches.
-    pub(crate) async fn invalidate(&self, id: AccountId) -> EngineResult<()> {
+    /// and no more fetches. False if others were linked meanwhile, which are not dead.
+    pub(crate) async fn invalidate(&self, used: &Account) -> EngineResult<bool> {
+        let id = used.id;
         let _guard = self.fleet.lock_for_commit(id).await;
         let Some((mut account, _)) = self.store.find_account(id).await? else {
-            return Ok(());
+            return Ok(true);
         };
         if account.status != AccountStatus::Active {
-            return Ok(());
+            return Ok(true);
+        }
+        if account.credentials_version != used.credentials_version {
+            return Ok(false);
         }
         let now = self.now();
         let maker = self.event_maker(now);
@@ -123,7 +130,7 @@ impl Engine {
         });
         self.commit(client, unit).await?;
         tracing::info!(account.id = %id, "credentials are dead; the user must relink");
-        Ok(())
+        Ok(true)
     }
 
     /// Asks the vendor to push for an account. Failing to is no harm: polls go on.

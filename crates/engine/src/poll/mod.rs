@@ -179,8 +179,10 @@ impl Engine {
         let harvest = match read {
             Read::Harvest(harvest) => harvest,
             Read::Revoked => {
-                self.invalidate(account.id).await?;
-                return Ok(Verdict::Revoked);
+                return Ok(match self.invalidate(account).await? {
+                    true => Verdict::Revoked,
+                    false => Verdict::of(&AccountOutcome::LoginExpired),
+                });
             }
         };
         for drift in &harvest.drift {

@@ -1,6 +1,7 @@
 //! The program as people start it: its words, its exit status, its files.
 
 use std::{
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Command as StdCommand, Output, Stdio},
     time::Duration,
@@ -9,7 +10,8 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader, Lines},
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    net::TcpStream,
     process::{Child, ChildStdout, Command},
     time::timeout,
 };
@@ -18,7 +20,9 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_livewatt");
 
 /// Runs the program to its end.
 fn run(arguments: &[&str]) -> Output {
-    StdCommand::new(PROGRAM)
+    // A program that should have refused must not run for ever instead.
+    StdCommand::new("timeout")
+        .args(["60", PROGRAM])
         .args(arguments)
         .stdin(Stdio::null())
         .output()
@@ -51,8 +55,14 @@ struct Running {
 
 impl Running {
     fn start(arguments: &[&str]) -> Self {
+        Self::start_with(Path::new("/tmp"), arguments)
+    }
+
+    /// Starts it with a directory of its own for what is temporary.
+    fn start_with(temporary: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(PROGRAM)
             .args(arguments)
+            .env("TMPDIR", temporary)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -140,6 +150,10 @@ async fn a_server_starts_serves_and_stops() {
     let ready = reqwest::get(format!("{base}/health/ready")).await.unwrap();
     assert_eq!(ready.status(), 204);
     assert_eq!(token(&base, &id, &secret).await, 200);
+    let document = reqwest::get(format!("{base}/openapi.json")).await.unwrap();
+    let document: Value = document.json().await.unwrap();
+    let printed: Value = serde_json::from_str(&said(&run(&["openapi"]))).unwrap();
+    assert_eq!(document, printed);
 
     // Clients are managed while it runs …
     let made: Vec<String> = said(&run(&["client", "create", "Another app", "--data", &data]))
@@ -159,6 +173,9 @@ async fn a_server_starts_serves_and_stops() {
     );
     // … and two servers never share a directory.
     refusal(&arguments, "in use by another process");
+    // Whoever does not finish a request cannot hold it up.
+    let mut slow = TcpStream::connect(base.trim_start_matches("http://")).await.unwrap();
+    slow.write_all(b"POST /webhooks HTTP/1.1\r\ncontent-length: 9\r\n").await.unwrap();
     server.terminate("-TERM").await;
 
     // … and while it does not.
@@ -216,6 +233,10 @@ fn what_is_wrong_is_named() {
     };
     serve("[webhooks]\nlanes = 0\n", "webhooks.lanes");
     serve("[webhooks]\nlines = 4\n", "lines");
+    serve("[webhook]\nlanes = 4\n", "webhook");
+    serve("listen = \"127.0.0.1:1\"\n", "listen");
+    serve("[server]\nlisten = \"somewhere\"\n", "server.listen");
+    serve("[server\n", "settings.toml");
     serve(
         "[server]\npublic_url = \"ftp://somewhere\"\n",
         "server.public_url",
@@ -236,6 +257,45 @@ fn what_is_wrong_is_named() {
         ],
         "a-file",
     );
+}
+
+#[test]
+fn the_environment_is_taken_as_it_is_written() {
+    let directory = TempDir::new().unwrap();
+    let list = |key: &str, value: &str| {
+        StdCommand::new(PROGRAM)
+            .args(["client", "list"])
+            .current_dir(&directory)
+            .env("LIVEWATT_STORE__DIRECTORY", "007")
+            // What a container platform adds for a service of that name.
+            .env("LIVEWATT_PORT", "tcp://10.0.0.1:8080")
+            .env(key, value)
+            .output()
+            .unwrap()
+    };
+    said(&list("LIVEWATT_WEBHOOKS__LANES", "2"));
+    assert!(directory.path().join("007/livewatt.db").is_file());
+    for (key, value, named) in [
+        ("LIVEWATT_WEBHOOKS__LANES", "two", "webhooks.lanes"),
+        ("LIVEWATT_WEBHOOKS__LINES", "2", "lines"),
+    ] {
+        let output = list(key, value);
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(1) && errors.contains(named), "{errors}");
+    }
+}
+
+#[test]
+fn what_is_written_is_for_the_owner_only() {
+    let directory = TempDir::new().unwrap();
+    let data = data(&directory);
+    said(&run(&["client", "create", "App", "--data", &data]));
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(Path::new(&data)), 0o700);
+    for entry in std::fs::read_dir(&data).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
 }
 
 #[test]
@@ -278,7 +338,8 @@ async fn the_sandbox_runs_alone() {
 
 #[tokio::test]
 async fn the_demo_shows_all_kinds_and_their_webhooks() {
-    let mut demo = Running::start(&["demo", "--listen", "127.0.0.1:0"]);
+    let temporary = TempDir::new().unwrap();
+    let mut demo = Running::start_with(temporary.path(), &["demo", "--listen", "127.0.0.1:0"]);
     let mut lines = demo.until("meter  ").await;
     lines.extend(demo.until("user:battery:updated").await);
     for kind in [
@@ -296,4 +357,6 @@ async fn the_demo_shows_all_kinds_and_their_webhooks() {
     let page = reqwest::get(after(&lines, "Live page")).await.unwrap();
     assert_eq!(page.status(), 200);
     demo.terminate("-TERM").await;
+    let left = std::fs::read_dir(temporary.path()).unwrap().count();
+    assert_eq!(left, 0, "the demo leaves something behind");
 }

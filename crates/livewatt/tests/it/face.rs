@@ -1,18 +1,22 @@
 //! The HTTP face: who may see what, what a refusal looks like, and what a restart leaves as it was.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::pin,
+};
 
 use futures::StreamExt as _;
 use livewatt::demo::link::{SandboxAccount, walk};
 use livewatt_api::{Auth, Content, Operation, operations};
 use livewatt_domain::{SignedDuration, kind::DeviceKind};
-use livewatt_sandbox::{AccountInfo, AccountSpec, Cloud};
+use livewatt_sandbox::{AccountInfo, AccountSpec, Cloud, FaultKind, FaultSpec};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::support::{
     STEP, World,
     contract::check_schema,
+    eventually,
     http::{Answer, Api},
     integration, still, vendor,
 };
@@ -283,13 +287,21 @@ async fn the_stream_tells_what_the_log_tells_and_resumes() {
     let rest = follow(&world, Some(middle), log.len() - log.len() / 2 - 1).await;
     assert_eq!(rest, told[log.len() / 2 + 1..]);
     // From now on, live.
-    let (live, ()) = tokio::join!(follow(&world, None, 1), async {
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-        world.plug(&accounts[0].devices[0].id, false).await;
-        world.advance(STEP).await;
-    });
+    let live = {
+        let mut live = pin!(follow(&world, None, 3));
+        let mut is_plugged = false;
+        loop {
+            tokio::select! {
+                live = &mut live => break live,
+                () = world.plug(&accounts[0].devices[0].id, is_plugged) => {}
+            }
+            is_plugged = !is_plugged;
+            world.advance(STEP).await;
+        }
+    };
     let log = world.api.log().await;
-    assert!(log.contains(&live[0].1));
+    let at = log.iter().position(|event| *event == live[0].1).unwrap();
+    assert_eq!(live.iter().map(|(_, event)| event.clone()).collect::<Vec<_>>(), log[at..at + 3]);
     world.shut_down().await;
 }
 
@@ -510,5 +522,27 @@ async fn secrets_are_neither_sent_nor_stored_in_the_open() {
             assert!(!is_found, "{canary} is in {}", file.display());
         }
     }
+    world.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn linking_again_while_dead_credentials_are_tried_brings_the_account_back() {
+    let world = World::new().await;
+    world.subscribe().await;
+    let account = world.link("ann", Cloud::Volta, still()).await;
+    world.sandbox.revoke_tokens(Cloud::Volta, &account.id).unwrap();
+    // The vendor takes its time to refuse the refresh; the user is quicker.
+    let slow = FaultSpec::new(FaultKind::Hang { seconds: Some(1.0) }).endpoints(&["token"]).times(1);
+    world.sandbox.add_fault(Cloud::Volta, slow).await.unwrap();
+    world.sandbox.set_now(world.clock.advance(minutes(10))).await.unwrap();
+    let engine = world.engine().clone();
+    let poll = tokio::spawn(async move { engine.poll_due().await });
+    eventually("the refresh", async || world.sandbox.faults().iter().all(|fault| fault.hits > 0)).await;
+    world.link_account("ann", &account).await;
+    assert!(!poll.is_finished());
+    poll.await.unwrap();
+    world.advance(minutes(10)).await;
+    assert!(!world.receiver.names().contains(&"user:credentials:invalidated".to_owned()));
+    assert!(world.api.all("vehicles").await.iter().all(|vehicle| vehicle["isReachable"] == true));
     world.shut_down().await;
 }

@@ -69,7 +69,7 @@ async fn serve(
     listener: TcpListener,
     clock: &ManualClock,
     seed: u64,
-) -> Server {
+) -> anyhow::Result<Server> {
     let options = ServeOptions {
         clock: Some(Arc::new(clock.clone())),
         entropy: Some(Arc::new(SeededEntropy::new(seed))),
@@ -78,7 +78,7 @@ async fn serve(
         tune: Some(|options| options.token_lifetime = SignedDuration::from_hours(10_000)),
         ..ServeOptions::default()
     };
-    Server::start(settings, listener, options).await.unwrap()
+    Server::start(settings, listener, options).await
 }
 
 impl World {
@@ -100,7 +100,7 @@ impl World {
         let directory = TempDir::new().unwrap();
         let mut settings = settings(&directory, &sandbox);
         change(&mut settings);
-        let mut server = serve(&settings, loopback().await, &clock, 42).await;
+        let mut server = serve(&settings, loopback().await, &clock, 42).await.unwrap();
         let (client, secret) = server.first_client.take().unwrap();
         let secret = secret.reveal().to_owned();
         let api = Api::log_in(&server, &client.to_string(), &secret).await;
@@ -132,8 +132,15 @@ impl World {
             .await
             .unwrap();
         change(&mut self.settings);
-        let listener = TcpListener::bind(address).await.unwrap();
-        let server = serve(&self.settings, listener, &self.clock, 43).await;
+        let mut server = None;
+        // Within one process, what the last connections hold is let go a moment later.
+        eventually("the database is free", async || {
+            let listener = TcpListener::bind(address).await.unwrap();
+            server = serve(&self.settings, listener, &self.clock, 43).await.ok();
+            server.is_some()
+        })
+        .await;
+        let server = server.unwrap();
         Self { server, ..self }
     }
 
