@@ -153,9 +153,7 @@ impl Settings {
                 .context("a flag cannot be used")?;
         }
         let read = sources.build().context("the settings cannot be read")?;
-        let settings: Self = read
-            .try_deserialize()
-            .context("a setting is not valid")?;
+        let settings: Self = read.try_deserialize().context("a setting is not valid")?;
         settings.check()?;
         Ok(settings)
     }

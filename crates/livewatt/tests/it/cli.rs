@@ -174,8 +174,12 @@ async fn a_server_starts_serves_and_stops() {
     // … and two servers never share a directory.
     refusal(&arguments, "in use by another process");
     // Whoever does not finish a request cannot hold it up.
-    let mut slow = TcpStream::connect(base.trim_start_matches("http://")).await.unwrap();
-    slow.write_all(b"POST /webhooks HTTP/1.1\r\ncontent-length: 9\r\n").await.unwrap();
+    let mut slow = TcpStream::connect(base.trim_start_matches("http://"))
+        .await
+        .unwrap();
+    slow.write_all(b"POST /webhooks HTTP/1.1\r\ncontent-length: 9\r\n")
+        .await
+        .unwrap();
     server.terminate("-TERM").await;
 
     // … and while it does not.
@@ -235,7 +239,10 @@ fn what_is_wrong_is_named() {
     serve("[webhooks]\nlines = 4\n", "lines");
     serve("[webhook]\nlanes = 4\n", "webhook");
     serve("listen = \"127.0.0.1:1\"\n", "listen");
-    serve("[server]\nlisten = \"somewhere\"\n", "server.listen");
+    serve(
+        "[server]\nbody_limit_bytes = \"much\"\n",
+        "server.body_limit_bytes",
+    );
     serve("[server\n", "settings.toml");
     serve(
         "[server]\npublic_url = \"ftp://somewhere\"\n",
@@ -281,7 +288,10 @@ fn the_environment_is_taken_as_it_is_written() {
     ] {
         let output = list(key, value);
         let errors = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.code() == Some(1) && errors.contains(named), "{errors}");
+        assert!(
+            output.status.code() == Some(1) && errors.contains(named),
+            "{errors}"
+        );
     }
 }
 

@@ -3,6 +3,7 @@
 #![expect(
     unreachable_pub,
     clippy::unwrap_used,
+    clippy::print_stdout,
     reason = "tests are read, not called, and one that cannot go on must say where"
 )]
 

@@ -109,7 +109,10 @@ impl Live {
         let took = asked_at.elapsed();
         println!("{what}: told after {took:?}");
         // A second is the promise; the rest is for machines that do much else besides.
-        assert!(took < Duration::from_secs(5), "{what}: the webhook came after {took:?}");
+        assert!(
+            took < Duration::from_secs(5),
+            "{what}: the webhook came after {took:?}"
+        );
         let told = newest().unwrap();
         let path = format!("/chargers/{}", told["id"].as_str().unwrap());
         let stored = self.api.get(&path).await.expect_status(200);

@@ -100,7 +100,9 @@ impl World {
         let directory = TempDir::new().unwrap();
         let mut settings = settings(&directory, &sandbox);
         change(&mut settings);
-        let mut server = serve(&settings, loopback().await, &clock, 42).await.unwrap();
+        let mut server = serve(&settings, loopback().await, &clock, 42)
+            .await
+            .unwrap();
         let (client, secret) = server.first_client.take().unwrap();
         let secret = secret.reveal().to_owned();
         let api = Api::log_in(&server, &client.to_string(), &secret).await;

@@ -1,0 +1,95 @@
+//! The HTTP face: who may see what, what a refusal looks like, and what a restart leaves as it was.
+
+mod access;
+mod requests;
+mod upkeep;
+mod users;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::pin,
+};
+
+use futures::StreamExt as _;
+use livewatt::demo::link::{SandboxAccount, walk};
+use livewatt_api::{Auth, Content, Operation, operations};
+use livewatt_domain::{SignedDuration, kind::DeviceKind};
+use livewatt_sandbox::{AccountInfo, AccountSpec, Cloud, FaultKind, FaultSpec};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use crate::support::{
+    STEP, World,
+    contract::check_schema,
+    eventually,
+    http::{Answer, Api},
+    integration, still, vendor,
+};
+
+fn minutes(count: i64) -> SignedDuration {
+    SignedDuration::from_mins(count)
+}
+
+/// Two users with devices of all kinds that the clouds have.
+async fn neighbours(world: &World) -> Vec<AccountInfo> {
+    let mut accounts = Vec::new();
+    for (user, cloud) in [
+        ("ann", Cloud::Volta),
+        ("ann", Cloud::Helios),
+        ("bob", Cloud::Rivoli),
+    ] {
+        accounts.push(world.link(user, cloud, still()).await);
+    }
+    world.advance(minutes(1)).await;
+    accounts
+}
+
+/// What a customer sees of everything.
+async fn picture(api: &Api) -> BTreeMap<String, Value> {
+    let mut picture = BTreeMap::new();
+    let lists = DeviceKind::ALL.map(DeviceKind::plural);
+    for list in lists.into_iter().chain(["users", "webhooks"]) {
+        picture.insert(list.to_owned(), json!(api.all(list).await));
+    }
+    picture
+}
+
+fn raw(world: &World, method: &Method, path: &str) -> RequestBuilder {
+    reqwest::Client::new().request(method.clone(), format!("{}{path}", world.api.base))
+}
+
+async fn answer(request: RequestBuilder) -> (u16, Value) {
+    let response = request.send().await.unwrap();
+    let (status, text) = (response.status().as_u16(), response.text().await.unwrap());
+    (
+        status,
+        serde_json::from_str(&text).unwrap_or(Value::String(text)),
+    )
+}
+
+/// A refusal has the contract's form, and no other keys.
+#[track_caller]
+fn assert_problem(body: &Value, slug: &str) {
+    check_schema("Problem", body);
+    let kind = body["type"].as_str().unwrap();
+    assert_eq!(
+        kind,
+        format!("https://developers.enode.com/api/problems/{slug}")
+    );
+    let known = ["type", "title", "detail", "issues"];
+    assert!(
+        body.as_object()
+            .unwrap()
+            .keys()
+            .all(|key| known.contains(&key.as_str())),
+        "{body}"
+    );
+}
+
+fn link_body() -> Value {
+    json!({
+        "scopes": ["vehicle:read:data", "charger:read:data"],
+        "language": "en-US",
+        "redirectUri": "https://app.example/done",
+    })
+}
