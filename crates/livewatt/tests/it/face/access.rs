@@ -1,39 +1,10 @@
 //! Who may see what: every operation of the table, tried by strangers.
 
-USES
+use livewatt_api::{Auth, Content, operations};
+use serde_json::json;
 
-/// The paths of an operation, its variables filled in with what there is in `world`.
-async fn paths(world: &World, operation: &Operation, webhook: &str) -> Vec<String> {
-    let mut ids = BTreeMap::from([
-        ("userId", "ann".to_owned()),
-        ("vendor", "TESLA".to_owned()),
-        ("vendorType", "vehicle".to_owned()),
-        ("webhookId", webhook.to_owned()),
-        ("integration", "volta".to_owned()),
-        ("stationId", "station-1".to_owned()),
-    ]);
-    for (variable, kind) in [
-        ("vehicleId", "vehicles"),
-        ("chargerId", "chargers"),
-        ("hvacId", "hvacs"),
-        ("inverterId", "inverters"),
-        ("batteryId", "batteries"),
-        ("meterId", "meters"),
-        ("assetId", "meters"),
-    ] {
-        let device = world.api.all(kind).await.remove(0);
-        ids.insert(variable, device["id"].as_str().unwrap().to_owned());
-    }
-    let mut path = operation.path.clone();
-    for (variable, id) in &ids {
-        path = path.replace(&format!("{{{variable}}}"), id);
-    }
-    assert!(
-        !path.contains('{'),
-        "{path}: say here what its variables stand for"
-    );
-    vec![path.clone(), format!("{path}?pageSize=1")]
-}
+use super::{answer, assert_problem, neighbours, paths, picture, raw};
+use crate::support::World;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_operation_refuses_strangers() {

@@ -5,26 +5,15 @@ mod requests;
 mod upkeep;
 mod users;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    pin::pin,
-};
+use std::collections::BTreeMap;
 
-use futures::StreamExt as _;
-use livewatt::demo::link::{SandboxAccount, walk};
-use livewatt_api::{Auth, Content, Operation, operations};
+use livewatt_api::Operation;
 use livewatt_domain::{SignedDuration, kind::DeviceKind};
-use livewatt_sandbox::{AccountInfo, AccountSpec, Cloud, FaultKind, FaultSpec};
+use livewatt_sandbox::{AccountInfo, Cloud};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::{
-    STEP, World,
-    contract::check_schema,
-    eventually,
-    http::{Answer, Api},
-    integration, still, vendor,
-};
+use crate::support::{World, contract::check_schema, http::Api, still};
 
 fn minutes(count: i64) -> SignedDuration {
     SignedDuration::from_mins(count)
@@ -92,4 +81,37 @@ fn link_body() -> Value {
         "language": "en-US",
         "redirectUri": "https://app.example/done",
     })
+}
+
+/// The paths of an operation, its variables filled in with what there is in `world`.
+async fn paths(world: &World, operation: &Operation, webhook: &str) -> Vec<String> {
+    let mut ids = BTreeMap::from([
+        ("userId", "ann".to_owned()),
+        ("vendor", "TESLA".to_owned()),
+        ("vendorType", "vehicle".to_owned()),
+        ("webhookId", webhook.to_owned()),
+        ("integration", "volta".to_owned()),
+        ("stationId", "station-1".to_owned()),
+    ]);
+    for (variable, kind) in [
+        ("vehicleId", "vehicles"),
+        ("chargerId", "chargers"),
+        ("hvacId", "hvacs"),
+        ("inverterId", "inverters"),
+        ("batteryId", "batteries"),
+        ("meterId", "meters"),
+        ("assetId", "meters"),
+    ] {
+        let device = world.api.all(kind).await.remove(0);
+        ids.insert(variable, device["id"].as_str().unwrap().to_owned());
+    }
+    let mut path = operation.path.clone();
+    for (variable, id) in &ids {
+        path = path.replace(&format!("{{{variable}}}"), id);
+    }
+    assert!(
+        !path.contains('{'),
+        "{path}: say here what its variables stand for"
+    );
+    vec![path.clone(), format!("{path}?pageSize=1")]
 }

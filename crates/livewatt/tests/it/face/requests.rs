@@ -1,6 +1,14 @@
 //! What requests get: pages, problems, and the event stream.
 
-USES
+use std::pin::pin;
+
+use futures::StreamExt as _;
+use livewatt_sandbox::{AccountSpec, Cloud};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{answer, assert_problem, neighbours, raw};
+use crate::support::{STEP, World, still};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_lead_forwards_and_back() {

@@ -1,6 +1,15 @@
 //! What a restart leaves as it was, and what is never shown.
 
-USES
+use std::collections::{BTreeMap, BTreeSet};
+
+use livewatt_api::{Content, operations};
+use livewatt_domain::SignedDuration;
+use livewatt_sandbox::{AccountSpec, Cloud};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{answer, link_body, minutes, paths, picture, raw};
+use crate::support::{World, still};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_changes_nothing_and_starts_no_stampede() {
@@ -111,7 +120,7 @@ async fn secrets_are_neither_sent_nor_stored_in_the_open() {
         "canary-",
         &world.secret,
         &world.api.token,
-        token_of(&started),
+        started["linkToken"].as_str().unwrap(),
     ];
 
     let mut said = vec![webhook.to_string()];

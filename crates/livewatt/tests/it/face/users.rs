@@ -1,6 +1,13 @@
 //! Users: how they link, and how far it is undone.
 
-USES
+use std::collections::BTreeSet;
+
+use livewatt::demo::link::{SandboxAccount, walk};
+use livewatt_sandbox::{AccountInfo, Cloud, FaultKind, FaultSpec};
+use serde_json::{Value, json};
+
+use super::{assert_problem, link_body, minutes, neighbours, picture};
+use crate::support::{STEP, World, eventually, http::Answer, integration, still, vendor};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_users_linked_is_undone_as_far_as_asked() {

@@ -1,6 +1,18 @@
 //! What is sent, and to whom.
 
-USES
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use livewatt_sandbox::Cloud;
+use serde_json::{Value, json};
+use sha2::Sha256;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::{assert_complete, minutes, subscribe, vehicle};
+use crate::support::{
+    STEP, World, eventually, loopback,
+    receiver::{Receiver, SECRET},
+    still,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_is_signed_in_two_ways_and_carries_the_customers_header() {

@@ -6,16 +6,12 @@ mod settings;
 
 use std::collections::BTreeMap;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use livewatt_domain::{SignedDuration, kind::DeviceKind};
 use livewatt_sandbox::Cloud;
 use serde_json::{Value, json};
-use sha2::Sha256;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{
-    STEP, World, eventually, loopback,
+    STEP, World,
     receiver::{Delivery, Receiver, SECRET},
     still,
 };

@@ -1,6 +1,14 @@
 //! Receivers that fail, for seconds and for days.
 
-USES
+use livewatt_sandbox::Cloud;
+use serde_json::json;
+
+use super::{assert_complete, is_active, minutes, of_log, one_lane, replug, subscribe, vehicle};
+use crate::support::{
+    START, STEP, World, eventually, loopback,
+    receiver::{Delivery, Receiver},
+    still,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_reordered_by_a_receiver_that_is_down_for_hours() {
@@ -144,11 +152,7 @@ async fn a_change_during_the_last_attempt_is_not_lost() {
     let webhook = subscribe(&world, &world.receiver, json!({})).await;
     world.receiver.answer_with(500);
     vehicle(&world, "ann").await;
-    while world
-        .now()
-        .duration_since(crate::support::START.parse().unwrap())
-        < minutes(23 * 60 + 59)
-    {
+    while world.now().duration_since(START.parse().unwrap()) < minutes(23 * 60 + 59) {
         world.step().await;
     }
     // The attempt at the end of the window hangs while the customer mends the webhook.

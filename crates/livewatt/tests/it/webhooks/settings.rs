@@ -1,6 +1,12 @@
 //! Making, changing and testing webhooks.
 
-USES
+use serde_json::{Value, json};
+
+use super::{assert_complete, is_active, minutes, one_lane, subscribe, vehicle};
+use crate::support::{
+    World, eventually, loopback,
+    receiver::{Delivery, Receiver, SECRET},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn absent_null_and_a_value_are_three_things_in_a_change() {
