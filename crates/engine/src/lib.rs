@@ -106,9 +106,7 @@ impl Engine {
         } = parts;
         vault.check(store.as_ref(), entropy.as_ref()).await?;
         let budgets = Arc::new(Budgets::default());
-        for vendor in vendors.all() {
-            budgets.register(vendor.manifest().id, &vendor.manifest().budgets);
-        }
+        vendors.register_budgets(&budgets);
         budgets.restore(presence::spent_from(store.budget_usage().await?));
         let http = HttpPool::new(options.http.clone(), clock.clone(), budgets.clone())
             .map_err(|error| EngineError::internal("the HTTP client cannot be made", error))?;

@@ -194,11 +194,6 @@ impl Engine {
         answered.await.map_err(|_| StationCallError::DroppedOff)
     }
 
-    /// Stations connected to this node.
-    pub fn connected_stations(&self) -> usize {
-        self.stations.count()
-    }
-
     /// Commits what a step said and sends what it answers. False once nothing can be sent.
     async fn take_step(
         &self,

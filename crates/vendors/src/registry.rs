@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use livewatt_domain::kind::DeviceKind;
-
 use crate::{
     budget::Budgets,
     manifest::Brand,
@@ -41,19 +39,6 @@ impl Registry {
         })
     }
 
-    /// The integrations that serve the brand with this vendor name. There may be several: a brand's
-    /// own cloud, a local protocol, a sandbox.
-    pub fn of_brand(&self, vendor: &str) -> impl Iterator<Item = (&SharedVendor, &Brand)> {
-        self.brands()
-            .filter(move |(_, brand)| brand.vendor == vendor)
-    }
-
-    /// The brands under which devices of a kind appear.
-    pub fn of_kind(&self, kind: DeviceKind) -> impl Iterator<Item = (&SharedVendor, &Brand)> {
-        self.brands()
-            .filter(move |(_, brand)| brand.kinds.contains(&kind))
-    }
-
     /// Makes the quotas of all integrations known.
     pub fn register_budgets(&self, budgets: &Budgets) {
         for vendor in &self.0 {
@@ -82,17 +67,11 @@ mod tests {
         ]);
         assert_eq!(registry.brands().count(), 4);
         let served = |name| {
-            registry
-                .of_brand(name)
-                .map(|(v, _)| v.manifest().id)
-                .collect::<Vec<_>>()
+            let brands = registry.brands().filter(|(_, brand)| brand.vendor == name);
+            brands.map(|(v, _)| v.manifest().id).collect::<Vec<_>>()
         };
         assert_eq!(served("RENAULT"), ["rivoli"]);
         assert_eq!(served("NIBE"), ["helios"]);
         assert_eq!(served("TESLA"), Vec::<&str>::new());
-        let hvacs = registry
-            .of_kind(DeviceKind::Hvac)
-            .map(|(_, brand)| brand.vendor);
-        assert_eq!(hvacs.collect::<Vec<_>>(), ["NIBE"]);
     }
 }

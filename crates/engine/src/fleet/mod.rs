@@ -36,7 +36,17 @@ pub struct Fleet {
 #[derive(Debug, Default)]
 struct State {
     accounts: HashMap<AccountId, AccountSlot>,
+    /// Number of accounts by integration: asked at every fetch where a quota is shared.
+    counts: HashMap<&'static str, usize>,
     wheel: Wheel,
+}
+
+impl State {
+    fn uncount(&mut self, integration: &'static str) {
+        if let Some(count) = self.counts.get_mut(integration) {
+            *count = count.saturating_sub(1);
+        }
+    }
 }
 
 impl Default for Fleet {
@@ -88,18 +98,26 @@ impl Fleet {
         if let Some(at) = slot.due_at {
             state.wheel.insert(at, id);
         }
-        state.accounts.insert(id, slot);
+        *state.counts.entry(slot.integration).or_default() += 1;
+        if let Some(before) = state.accounts.insert(id, slot) {
+            state.uncount(before.integration);
+        }
     }
 
     /// Takes an account out: nothing is fetched for it any more.
     pub(crate) fn remove(&self, id: AccountId) {
-        self.state().accounts.remove(&id);
+        let mut state = self.state();
+        if let Some(before) = state.accounts.remove(&id) {
+            state.uncount(before.integration);
+        }
     }
 
     /// The accounts whose time has come; each counts as running from now on.
     pub(crate) fn take_due(&self, now: Timestamp) -> Vec<AccountId> {
         let mut state = self.state();
-        let State { accounts, wheel } = &mut *state;
+        let State {
+            accounts, wheel, ..
+        } = &mut *state;
         let mut due = Vec::new();
         wheel.take_until(now, |id| {
             // An entry outlives its purpose when its account is moved or removed: the due time of
@@ -158,7 +176,9 @@ impl Fleet {
         change: impl FnOnce(&mut AccountSlot) -> T,
     ) -> Option<T> {
         let mut state = self.state();
-        let State { accounts, wheel } = &mut *state;
+        let State {
+            accounts, wheel, ..
+        } = &mut *state;
         let slot = accounts.get_mut(&id)?;
         let (before, was_running) = (slot.due_at, slot.is_running);
         let result = change(slot);
@@ -213,10 +233,6 @@ impl Fleet {
 
     /// Number of accounts of an integration that are polled.
     pub(crate) fn accounts_of(&self, integration: &str) -> usize {
-        self.state()
-            .accounts
-            .values()
-            .filter(|slot| slot.integration == integration)
-            .count()
+        self.state().counts.get(integration).copied().unwrap_or(0)
     }
 }

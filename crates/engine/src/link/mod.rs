@@ -284,20 +284,17 @@ impl Engine {
 
     fn choices(&self, kinds: &[DeviceKind], vendor: Option<&VendorName>) -> Vec<LinkChoice> {
         let mut choices = Vec::new();
-        for integration in self.vendors.all() {
-            let manifest = integration.manifest();
-            for brand in &manifest.brands {
-                let offered = kinds_of(brand, kinds);
-                let is_wanted = vendor.is_none_or(|name| name.as_str() == brand.vendor);
-                if is_wanted && !offered.is_empty() {
-                    choices.push(LinkChoice {
-                        integration: manifest.id,
-                        vendor: brand.vendor,
-                        display_name: brand.display_name.clone(),
-                        portal_name: brand.portal_name.clone(),
-                        kinds: offered,
-                    });
-                }
+        for (integration, brand) in self.vendors.brands() {
+            let offered = kinds_of(brand, kinds);
+            let is_wanted = vendor.is_none_or(|name| name.as_str() == brand.vendor);
+            if is_wanted && !offered.is_empty() {
+                choices.push(LinkChoice {
+                    integration: integration.manifest().id,
+                    vendor: brand.vendor,
+                    display_name: brand.display_name.clone(),
+                    portal_name: brand.portal_name.clone(),
+                    kinds: offered,
+                });
             }
         }
         choices

@@ -8,6 +8,7 @@ use livewatt_domain::{
     retry::scaled,
 };
 use livewatt_store::AccountsOf;
+use livewatt_vendors::vendor::SharedVendor;
 
 use crate::{
     Engine, EngineResult,
@@ -53,7 +54,7 @@ impl Engine {
         let devices = self.devices_of(account.id).await?;
         let devices = devices
             .iter()
-            .map(|device| self.new_slot(device, manifest, due_at));
+            .map(|device| self.new_slot(device, vendor, due_at));
         let slot = AccountSlot {
             integration: manifest.id,
             shape: manifest.reads,
@@ -74,13 +75,8 @@ impl Engine {
         Ok(())
     }
 
-    fn new_slot(
-        &self,
-        device: &Device,
-        manifest: &livewatt_vendors::Manifest,
-        due_at: Timestamp,
-    ) -> DeviceSlot {
-        let cadence = self.cadence(device, manifest, None);
+    fn new_slot(&self, device: &Device, vendor: &SharedVendor, due_at: Timestamp) -> DeviceSlot {
+        let cadence = self.cadence(device, vendor, None);
         DeviceSlot {
             id: device.id,
             vendor_device: device.vendor_device.clone(),

@@ -10,7 +10,7 @@ use livewatt_domain::{
     kind::DeviceKind,
     retry::scaled,
 };
-use livewatt_vendors::{AccountOutcome, Harvest, Manifest, ReadShape, Wanted};
+use livewatt_vendors::{AccountOutcome, Harvest, ReadShape, Wanted, vendor::SharedVendor};
 
 use crate::{
     Engine,
@@ -92,9 +92,10 @@ impl Engine {
     pub(super) fn cadence(
         &self,
         device: &Device,
-        manifest: &Manifest,
+        vendor: &SharedVendor,
         pushed_at: Option<Timestamp>,
     ) -> Cadence {
+        let manifest = vendor.manifest();
         if manifest.reads == ReadShape::PushOnly {
             let interval = EMPTY_ACCOUNT_INTERVAL;
             return Cadence {
@@ -105,16 +106,10 @@ impl Engine {
         let now = self.now();
         let is_push_healthy =
             pushed_at.is_some_and(|at| now.duration_since(at).abs() < self.options.push_health);
-        // Where each device costs a call, a round of the account costs as many as it has devices.
-        let calls = match manifest.reads {
-            ReadShape::PerDevice => {
-                let count = self
-                    .fleet
-                    .read(device.account_id, |slot| slot.devices.len());
-                count.unwrap_or(1).max(1) as u32
-            }
-            ReadShape::WholeAccount | ReadShape::PushOnly => 1,
-        };
+        let count = self
+            .fleet
+            .read(device.account_id, |slot| slot.devices.len());
+        let calls = vendor.calls_per_read(count.unwrap_or(1).max(1));
         let sharing = match manifest.budgets.is_empty() {
             true => 1,
             false => self.fleet.accounts_of(manifest.id).max(1) as u32,
@@ -217,7 +212,7 @@ impl Engine {
         };
         let cadences: Vec<Cadence> = devices
             .iter()
-            .map(|device| self.cadence(device, vendor.manifest(), pushed_at))
+            .map(|device| self.cadence(device, vendor, pushed_at))
             .collect();
         self.fleet.update(id, |slot| {
             slot.devices
