@@ -245,6 +245,7 @@ fn components() -> Components {
         .add_sent::<cadence::Activity>()
         .add_sent::<cadence::CadenceReason>()
         .add_sent::<account::Attempt>()
+        .add_sent::<account::AttemptOutcome>()
         .add::<DeviceKind>()
         .add::<token::TokenRequest>()
         .add::<linking::LinkUserPayload>()

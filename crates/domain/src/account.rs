@@ -85,6 +85,56 @@ pub enum Trigger {
     Push,
 }
 
+/// How an attempt to fetch ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum AttemptOutcome {
+    /// All that was asked was answered.
+    Ok,
+    /// The vendor no longer accepts the login, and it could not be refreshed now.
+    LoginExpired,
+    /// The vendor told us to wait.
+    RateLimited,
+    /// A budget of ours is used up; nothing was sent.
+    OverBudget,
+    /// No answer, or an answer that the vendor is not well.
+    Unreachable,
+    /// An answer that makes no sense.
+    Malformed,
+    /// The vendor refuses for a reason that is not the user's.
+    Refused,
+    /// The vendor has stopped answering everybody and is left in peace; nothing was sent.
+    VendorPaused,
+    /// The credentials are dead.
+    CredentialsInvalid,
+    /// Its devices come to us; it was looked whether they are here.
+    Watched,
+    /// The account is not fetched any more.
+    NotPolled,
+    /// Something failed on our side.
+    Internal,
+}
+
+impl AttemptOutcome {
+    /// One word for logs and metrics: the same as on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::LoginExpired => "loginExpired",
+            Self::RateLimited => "rateLimited",
+            Self::OverBudget => "overBudget",
+            Self::Unreachable => "unreachable",
+            Self::Malformed => "malformed",
+            Self::Refused => "refused",
+            Self::VendorPaused => "vendorPaused",
+            Self::CredentialsInvalid => "credentialsInvalid",
+            Self::Watched => "watched",
+            Self::NotPolled => "notPolled",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 /// One attempt to fetch an account's data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -94,8 +144,8 @@ pub struct Attempt {
     pub at: Timestamp,
     /// What set it off.
     pub trigger: Trigger,
-    /// How it ended, in one word of the vendor outcome vocabulary, for example `ok`.
-    pub outcome: std::borrow::Cow<'static, str>,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
     /// How long it took, ms of real time.
     pub duration_ms: u64,
 }

@@ -58,7 +58,7 @@ impl EngineOptions {
                 total_timeout: SignedDuration::from_secs(30),
                 body_limit: 4 * 1024 * 1024,
             },
-            parallel_per_vendor: 64,
+            parallel_per_vendor: 512,
             backoff: Backoff {
                 first: SignedDuration::from_secs(30),
                 longest: SignedDuration::from_mins(15),

@@ -99,7 +99,7 @@ impl Engine {
         let step = |at: Timestamp| at.as_millisecond() + 1;
         self.fleet.update(account, |slot| {
             for seen in observations {
-                let floor = slot.arrived_at.map(step);
+                let floor = slot.arrived_at.map(|at| step(at.into()));
                 let arrived = floor.map_or(seen.received_at.as_millisecond(), |floor| {
                     seen.received_at.as_millisecond().max(floor)
                 });
@@ -108,7 +108,7 @@ impl Engine {
                     let is_near = at.duration_since(seen.received_at).as_secs() < 60;
                     seen.received_at = if is_near { at } else { seen.received_at };
                     seen.started_at = seen.received_at;
-                    slot.arrived_at = Some(seen.received_at);
+                    slot.arrived_at = Some(seen.received_at.into());
                 }
             }
         });

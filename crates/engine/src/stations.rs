@@ -32,7 +32,7 @@ const INTEGRATION: &str = "ocpp";
 const TICK: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// How often the presence of a station is checked while nothing is heard of its socket.
-const CHECK_INTERVAL: SignedDuration = SignedDuration::from_mins(2);
+pub(crate) const CHECK_INTERVAL: SignedDuration = SignedDuration::from_mins(2);
 
 /// The stations connected to this node.
 #[derive(Debug, Default)]

@@ -82,6 +82,24 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     async fn list_accounts(&self, of: AccountsOf) -> StoreResult<Vec<(Account, AccountSchedule)>>;
     /// An account with its schedule.
     async fn find_account(&self, id: AccountId) -> StoreResult<Option<(Account, AccountSchedule)>>;
+    /// An account with its sealed credentials: what a fetch begins with.
+    async fn account_to_fetch(
+        &self,
+        id: AccountId,
+    ) -> StoreResult<Option<(Account, Option<SealedCredentials>)>>;
+    /// The active accounts of the installation in the order of their IDs, from beyond `after`: what
+    /// a starting server reads, so no more of each than it holds in memory.
+    async fn fleet_accounts(
+        &self,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> StoreResult<Vec<FleetAccount>>;
+    /// The devices of all accounts in the order of their IDs, likewise.
+    async fn fleet_devices(
+        &self,
+        after: Option<DeviceId>,
+        limit: u32,
+    ) -> StoreResult<Vec<FleetDevice>>;
     /// All accounts, of any client, that link the same account of a vendor.
     async fn find_accounts_of_vendor(
         &self,

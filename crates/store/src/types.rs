@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use livewatt_domain::{
     account::{Account, AccountSchedule},
-    device::{Device, Stamps},
+    device::{Device, Stamps, VendorDevice},
     event::Event,
     id::{AccountId, ClientId, DeviceId, LinkSessionId, PARTITIONS, UserId, WebhookId},
     webhook::{DeliveryAttempt, Lane, Position},
@@ -90,6 +90,38 @@ pub enum AccountsOf {
     Client(ClientId),
     /// Those of a user.
     User(ClientId, UserId),
+}
+
+/// What a server holds in memory of an active account.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FleetAccount {
+    /// The account.
+    pub id: AccountId,
+    /// Its integration.
+    pub integration: String,
+    /// When its devices were last listed.
+    pub listed_at: Option<Timestamp>,
+    /// What was written down of its schedule.
+    pub schedule: Option<AccountSchedule>,
+}
+
+/// What a server holds in memory of a device.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FleetDevice {
+    /// The device.
+    pub id: DeviceId,
+    /// The account it is part of.
+    pub account_id: AccountId,
+    /// What its vendor calls it.
+    pub vendor_device: VendorDevice,
+    /// Last successful contact.
+    pub last_seen: Timestamp,
+    /// It takes or gives noticeable power.
+    pub is_active: bool,
+    /// The vendor says it sleeps.
+    pub is_asleep: bool,
+    /// Complete listings in a row that did not contain it.
+    pub missed_listings: u8,
 }
 
 /// Credentials as they are stored.

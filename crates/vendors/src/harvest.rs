@@ -1,7 +1,7 @@
 //! What came of asking a vendor: never a bare error, for what succeeded is kept.
 
 use jiff::Timestamp;
-use livewatt_domain::{device::VendorDevice, fact::Observation};
+use livewatt_domain::{account::AttemptOutcome, device::VendorDevice, fact::Observation};
 
 /// Which devices the account holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,16 +51,16 @@ pub enum AccountOutcome {
 }
 
 impl AccountOutcome {
-    /// One word for logs, metrics and the list of attempts.
-    pub const fn name(&self) -> &'static str {
+    /// The same without its details, as attempts are remembered.
+    pub const fn kind(&self) -> AttemptOutcome {
         match self {
-            Self::Ok => "ok",
-            Self::LoginExpired => "loginExpired",
-            Self::RateLimited { .. } => "rateLimited",
-            Self::OverBudget { .. } => "overBudget",
-            Self::Unreachable(_) => "unreachable",
-            Self::Malformed(_) => "malformed",
-            Self::Refused(_) => "refused",
+            Self::Ok => AttemptOutcome::Ok,
+            Self::LoginExpired => AttemptOutcome::LoginExpired,
+            Self::RateLimited { .. } => AttemptOutcome::RateLimited,
+            Self::OverBudget { .. } => AttemptOutcome::OverBudget,
+            Self::Unreachable(_) => AttemptOutcome::Unreachable,
+            Self::Malformed(_) => AttemptOutcome::Malformed,
+            Self::Refused(_) => AttemptOutcome::Refused,
         }
     }
 }

@@ -5,9 +5,10 @@
 //! tokens and query strings are the user's.
 
 use std::{
+    collections::HashMap,
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -18,6 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use livewatt_domain::{clock::Clock, id::AccountId};
 use reqwest::{Method, header, redirect};
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
 use crate::{
@@ -58,6 +60,30 @@ pub struct HttpPool {
     options: HttpOptions,
     budgets: Arc<Budgets>,
     clock: Arc<dyn Clock>,
+    large_bodies: Arc<LargeBodies>,
+}
+
+/// Room for bodies that are not small, by integration: however many calls are under way, and
+/// whatever a vendor sends, memory stays bounded.
+#[derive(Debug, Default)]
+struct LargeBodies(Mutex<HashMap<&'static str, Arc<Semaphore>>>);
+
+/// A body up to this size, bytes, needs no room of its own.
+const SMALL_BODY: usize = 64 * 1024;
+
+/// Larger bodies of one integration held at the same time.
+const LARGE_BODIES: usize = 8;
+
+impl LargeBodies {
+    /// Waits for room.
+    async fn enter(&self, integration: &'static str) -> Option<Arc<OwnedSemaphorePermit>> {
+        let room = {
+            let mut rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let new = || Arc::new(Semaphore::new(LARGE_BODIES));
+            rooms.entry(integration).or_insert_with(new).clone()
+        };
+        room.acquire_owned().await.ok().map(Arc::new)
+    }
 }
 
 /// Unused connections are kept for longer than the longest interval between two polls: a new TLS
@@ -65,7 +91,7 @@ pub struct HttpPool {
 const POOL_IDLE: Duration = Duration::from_secs(35 * 60);
 
 /// Unused connections kept per host.
-const POOL_SIZE: usize = 256;
+const POOL_SIZE: usize = 512;
 
 impl HttpPool {
     /// A client within these limits.
@@ -94,6 +120,7 @@ impl HttpPool {
             options,
             budgets,
             clock,
+            large_bodies: Arc::default(),
         })
     }
 
@@ -237,7 +264,7 @@ impl Call<'_> {
                 .draw(integration, *account, *priority, started_at)?;
         }
         calls.fetch_add(1, Ordering::Relaxed);
-        let outcome = pool.exchange(request, place, started_at).await;
+        let outcome = pool.exchange(integration, request, place, started_at).await;
         if is_counted {
             pool.budgets
                 .settle(integration, *account, started_at, pool.clock.now());
@@ -247,8 +274,22 @@ impl Call<'_> {
 }
 
 impl HttpPool {
+    async fn room(
+        &self,
+        integration: &'static str,
+        place: &str,
+    ) -> Result<Option<Arc<OwnedSemaphorePermit>>, CallError> {
+        let limit = self.options.total_timeout.unsigned_abs();
+        tokio::time::timeout(limit, self.large_bodies.enter(integration))
+            .await
+            .map_err(|_| {
+                CallError::Unreachable(format!("{place}: too many large answers at a time"))
+            })
+    }
+
     async fn exchange(
         &self,
+        integration: &'static str,
         request: reqwest::Request,
         place: String,
         started_at: Timestamp,
@@ -269,9 +310,14 @@ impl HttpPool {
             return Err(CallError::TooLarge);
         }
         let mut body = BytesMut::new();
+        let mut room = None;
         while let Some(chunk) = answer.chunk().await.map_err(|error| unreachable(&error))? {
-            if body.len() + chunk.len() > limit {
+            let length = body.len() + chunk.len();
+            if length > limit {
                 return Err(CallError::TooLarge);
+            }
+            if length > SMALL_BODY && room.is_none() {
+                room = self.room(integration, &place).await?;
             }
             body.extend_from_slice(&chunk);
         }
@@ -286,6 +332,7 @@ impl HttpPool {
             started_at,
             received_at,
             place,
+            room,
         })
     }
 }
@@ -338,6 +385,9 @@ pub struct Response {
     pub received_at: Timestamp,
     /// Host and path that were asked, for error texts.
     pub place: String,
+    /// Kept for as long as the body is.
+    #[expect(dead_code, reason = "it is its existence that counts")]
+    pub(crate) room: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl fmt::Debug for Response {

@@ -27,6 +27,7 @@ pub(crate) fn response(body: impl Into<Bytes>) -> Response {
         started_at: now(),
         received_at: now(),
         place: "cloud.example/read".to_owned(),
+        room: None,
     }
 }
 

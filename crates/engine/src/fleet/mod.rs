@@ -7,6 +7,7 @@
 //!   number is fixed.
 //! - Every account that is polled has exactly one live entry on the wheel, at its due time.
 
+mod moment;
 mod slot;
 mod wheel;
 
@@ -17,13 +18,14 @@ use std::{
 
 use livewatt_domain::{
     SignedDuration, Timestamp,
-    account::{AccountSchedule, Trigger},
+    account::Trigger,
     device::VendorDevice,
     id::{AccountId, DeviceId, PARTITIONS},
 };
 use tokio::sync::OwnedMutexGuard;
 
-pub(crate) use slot::{AccountSlot, DeviceSlot, SlotView};
+pub(crate) use moment::Moment;
+pub(crate) use slot::{AccountSlot, Attempts, DeviceSlot, SlotView};
 use wheel::Wheel;
 
 /// The accounts in memory.
@@ -35,17 +37,26 @@ pub struct Fleet {
 
 #[derive(Debug, Default)]
 struct State {
-    accounts: HashMap<AccountId, AccountSlot>,
+    /// Boxed, since a table that grows holds room for twice as many.
+    accounts: HashMap<AccountId, Box<AccountSlot>>,
     /// Number of accounts by integration: asked at every fetch where a quota is shared.
     counts: HashMap<&'static str, usize>,
+    /// Number of devices of all accounts.
+    devices: usize,
     wheel: Wheel,
 }
 
 impl State {
-    fn uncount(&mut self, integration: &'static str) {
-        if let Some(count) = self.counts.get_mut(integration) {
+    fn count(&mut self, slot: &AccountSlot) {
+        *self.counts.entry(slot.integration).or_default() += 1;
+        self.devices += slot.devices.len();
+    }
+
+    fn uncount(&mut self, slot: &AccountSlot) {
+        if let Some(count) = self.counts.get_mut(slot.integration) {
             *count = count.saturating_sub(1);
         }
+        self.devices = self.devices.saturating_sub(slot.devices.len());
     }
 }
 
@@ -66,12 +77,10 @@ pub(crate) struct Plan {
     pub integration: &'static str,
     /// What set it off.
     pub trigger: Trigger,
-    /// Devices whose own due time has come.
+    /// The devices to ask about.
     pub devices: Vec<VendorDevice>,
-    /// All devices known.
-    pub all_devices: Vec<VendorDevice>,
     /// When devices were last listed.
-    pub listed_at: Option<Timestamp>,
+    pub listed_at: Option<Moment>,
     /// Something hints that devices came or went.
     pub wants_listing: bool,
 }
@@ -98,17 +107,29 @@ impl Fleet {
         if let Some(at) = slot.due_at {
             state.wheel.insert(at, id);
         }
-        *state.counts.entry(slot.integration).or_default() += 1;
-        if let Some(before) = state.accounts.insert(id, slot) {
-            state.uncount(before.integration);
+        state.count(&slot);
+        if let Some(before) = state.accounts.insert(id, Box::new(slot)) {
+            state.uncount(&before);
         }
+    }
+
+    /// Takes in all accounts of an installation that starts.
+    pub(crate) fn fill(&self, slots: HashMap<AccountId, Box<AccountSlot>>) {
+        let mut state = self.state();
+        for (id, slot) in &slots {
+            state.count(slot);
+            if let Some(at) = slot.due_at {
+                state.wheel.insert(at, *id);
+            }
+        }
+        state.accounts = slots;
     }
 
     /// Takes an account out: nothing is fetched for it any more.
     pub(crate) fn remove(&self, id: AccountId) {
         let mut state = self.state();
         if let Some(before) = state.accounts.remove(&id) {
-            state.uncount(before.integration);
+            state.uncount(&before);
         }
     }
 
@@ -119,12 +140,13 @@ impl Fleet {
             accounts, wheel, ..
         } = &mut *state;
         let mut due = Vec::new();
+        let exactly = Moment::from(now);
         wheel.take_until(now, |id| {
             // An entry outlives its purpose when its account is moved or removed: the due time of
             // the slot decides.
             if let Some(slot) = accounts.get_mut(&id)
                 && !slot.is_running
-                && slot.due_at.is_some_and(|at| at <= now)
+                && slot.due_at.is_some_and(|at| at <= exactly)
             {
                 slot.is_running = true;
                 due.push(id);
@@ -157,12 +179,7 @@ impl Fleet {
         Some(Plan {
             integration: slot.integration,
             trigger: slot.trigger,
-            devices: slot.due_devices(now),
-            all_devices: slot
-                .devices
-                .iter()
-                .map(|device| device.vendor_device.clone())
-                .collect(),
+            devices: slot.devices_to_ask(now.into()),
             listed_at: slot.listed_at,
             wants_listing: slot.wants_listing,
         })
@@ -177,11 +194,16 @@ impl Fleet {
     ) -> Option<T> {
         let mut state = self.state();
         let State {
-            accounts, wheel, ..
+            accounts,
+            wheel,
+            devices,
+            ..
         } = &mut *state;
         let slot = accounts.get_mut(&id)?;
         let (before, was_running) = (slot.due_at, slot.is_running);
+        *devices -= slot.devices.len();
         let result = change(slot);
+        *devices += slot.devices.len();
         if let Some(at) = slot.due_at
             && (slot.due_at != before || (was_running && !slot.is_running))
         {
@@ -192,7 +214,7 @@ impl Fleet {
 
     /// Reads a slot.
     pub(crate) fn read<T>(&self, id: AccountId, look: impl FnOnce(&AccountSlot) -> T) -> Option<T> {
-        self.state().accounts.get(&id).map(look)
+        self.state().accounts.get(&id).map(|slot| look(slot))
     }
 
     /// Brings the next fetch of a device forward to `now`. False if that changes nothing: it was
@@ -204,7 +226,7 @@ impl Fleet {
         now: Timestamp,
         coalesce: SignedDuration,
     ) -> bool {
-        self.update(account, |slot| slot.hint(device, now, coalesce))
+        self.update(account, |slot| slot.hint(device, now.into(), coalesce))
             .unwrap_or(false)
     }
 
@@ -214,21 +236,10 @@ impl Fleet {
             .unwrap_or_default()
     }
 
-    /// The schedule of an account as it is stored.
-    pub(crate) fn schedule(&self, account: AccountId) -> Option<AccountSchedule> {
-        self.read(account, |slot| AccountSchedule {
-            due_at: slot.due_at,
-            failures: slot.failures,
-            not_before: slot.not_before,
-            attempts: slot.attempts.clone(),
-        })
-    }
-
     /// Number of accounts and of devices held.
     pub fn size(&self) -> (usize, usize) {
         let state = self.state();
-        let devices = state.accounts.values().map(|slot| slot.devices.len()).sum();
-        (state.accounts.len(), devices)
+        (state.accounts.len(), state.devices)
     }
 
     /// Number of accounts of an integration that are polled.

@@ -1,14 +1,20 @@
-//! What is held of an account and its devices between two fetches.
+//! What is held of an account and its devices between two fetches. A fleet has millions of these,
+//! so every field is as small as it can be: one account with one device takes some 300 bytes, the
+//! maps around it included.
+
+use std::num::NonZeroU64;
 
 use livewatt_domain::{
     SignedDuration, Timestamp,
-    account::{Attempt, Trigger},
-    cadence::{Activity, CadenceReason, target},
+    account::{AccountSchedule, Attempt, AttemptOutcome, Trigger},
+    cadence::{Activity, Cadence, CadenceReason, target},
     device::VendorDevice,
     id::DeviceId,
     kind::DeviceKind,
 };
 use livewatt_vendors::ReadShape;
+
+use super::moment::Moment;
 
 /// What is held of an account.
 #[derive(Debug, Clone)]
@@ -17,38 +23,89 @@ pub(crate) struct AccountSlot {
     pub shape: ReadShape,
     pub devices: Vec<DeviceSlot>,
     /// When it is next fetched; `None` while it is not polled.
-    pub due_at: Option<Timestamp>,
+    pub due_at: Option<Moment>,
     /// What sets off the next fetch.
     pub trigger: Trigger,
     pub is_running: bool,
+    pub wants_listing: bool,
     /// Failures in a row.
     pub failures: u32,
     /// The vendor, or a budget, permits nothing before this.
-    pub not_before: Option<Timestamp>,
-    /// Newest first.
-    pub attempts: Vec<Attempt>,
-    pub listed_at: Option<Timestamp>,
-    pub wants_listing: bool,
-    pub pushed_at: Option<Timestamp>,
+    pub not_before: Option<Moment>,
+    pub attempts: Attempts,
+    pub listed_at: Option<Moment>,
+    pub pushed_at: Option<Moment>,
     /// Arrival of the newest pushed observation.
-    pub arrived_at: Option<Timestamp>,
+    pub arrived_at: Option<Moment>,
 }
 
 /// What is held of a device.
 #[derive(Debug, Clone)]
 pub(crate) struct DeviceSlot {
     pub id: DeviceId,
-    pub vendor_device: VendorDevice,
+    kind: DeviceKind,
+    /// The vendor's identifier; with the kind it names the device at its vendor.
+    vendor_id: Box<str>,
     pub activity: Activity,
-    pub interval: SignedDuration,
     pub reason: CadenceReason,
+    interval_seconds: u32,
     /// Its own due time; the account's is the earliest of them.
-    pub due_at: Option<Timestamp>,
+    pub due_at: Option<Moment>,
     /// Of the newest fetched observation; an equal one needs no merge.
-    pub fingerprint: Option<u64>,
+    fingerprint: Option<NonZeroU64>,
     /// When a fetch last confirmed all of it.
-    pub confirmed_at: Option<Timestamp>,
-    pub hinted_at: Option<Timestamp>,
+    pub confirmed_at: Option<Moment>,
+    pub hinted_at: Option<Moment>,
+}
+
+/// The newest attempts to fetch an account, oldest first.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Attempts([Option<CompactAttempt>; AccountSchedule::KEPT_ATTEMPTS]);
+
+#[derive(Debug, Clone, Copy)]
+struct CompactAttempt {
+    at: Moment,
+    duration_ms: u32,
+    trigger: Trigger,
+    outcome: AttemptOutcome,
+}
+
+impl Attempts {
+    /// Remembers an attempt and forgets the oldest.
+    pub(crate) fn note(&mut self, attempt: &Attempt) {
+        self.0.rotate_left(1);
+        if let Some(last) = self.0.last_mut() {
+            *last = Some(CompactAttempt {
+                at: attempt.at.into(),
+                duration_ms: u32::try_from(attempt.duration_ms).unwrap_or(u32::MAX),
+                trigger: attempt.trigger,
+                outcome: attempt.outcome,
+            });
+        }
+    }
+
+    /// Newest first.
+    pub(crate) fn to_vec(&self) -> Vec<Attempt> {
+        let newest_first = self.0.iter().rev().flatten();
+        newest_first
+            .map(|attempt| Attempt {
+                at: attempt.at.into(),
+                trigger: attempt.trigger,
+                outcome: attempt.outcome,
+                duration_ms: attempt.duration_ms.into(),
+            })
+            .collect()
+    }
+}
+
+impl FromIterator<Attempt> for Attempts {
+    /// From the newest first.
+    fn from_iter<I: IntoIterator<Item = Attempt>>(newest_first: I) -> Self {
+        let mut attempts = Self::default();
+        let kept: Vec<_> = newest_first.into_iter().collect();
+        kept.iter().rev().for_each(|attempt| attempts.note(attempt));
+        attempts
+    }
 }
 
 /// A device's schedule, for people to read.
@@ -79,28 +136,100 @@ impl Default for SlotView {
     }
 }
 
+impl DeviceSlot {
+    /// A device known by name only.
+    pub(crate) fn new(id: DeviceId, vendor_device: VendorDevice) -> Self {
+        let VendorDevice {
+            kind,
+            id: vendor_id,
+        } = vendor_device;
+        let mut slot = Self {
+            id,
+            kind,
+            vendor_id: vendor_id.into_boxed_str(),
+            activity: Activity::Regular,
+            reason: CadenceReason::Regular,
+            interval_seconds: 0,
+            due_at: None,
+            fingerprint: None,
+            confirmed_at: None,
+            hinted_at: None,
+        };
+        slot.set_interval(target(kind, Activity::Regular));
+        slot
+    }
+
+    /// What kind of device it is.
+    pub(crate) const fn kind(&self) -> DeviceKind {
+        self.kind
+    }
+
+    /// What its vendor calls it.
+    pub(crate) fn vendor_device(&self) -> VendorDevice {
+        VendorDevice {
+            kind: self.kind,
+            id: self.vendor_id.to_string(),
+        }
+    }
+
+    /// Whether this is what its vendor calls it.
+    pub(crate) fn is(&self, vendor_device: &VendorDevice) -> bool {
+        self.kind == vendor_device.kind && *self.vendor_id == *vendor_device.id
+    }
+
+    /// Time between two fetches, before jitter.
+    pub(crate) const fn interval(&self) -> SignedDuration {
+        SignedDuration::from_secs(self.interval_seconds as i64)
+    }
+
+    /// How often it is fetched, and why.
+    pub(crate) fn set_cadence(&mut self, cadence: Cadence) {
+        self.reason = cadence.reason;
+        self.set_interval(cadence.interval);
+    }
+
+    fn set_interval(&mut self, interval: SignedDuration) {
+        // Rounded up: never more often than permitted.
+        let seconds = interval.as_secs() + i64::from(interval.subsec_nanos() > 0);
+        self.interval_seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+    }
+
+    /// Remembers what a fetch said; `None` if nobody knows.
+    pub(crate) fn set_fingerprint(&mut self, fingerprint: Option<u64>) {
+        self.fingerprint = fingerprint.map(compact);
+    }
+
+    /// Whether the newest fetch said just this.
+    pub(crate) fn has_fingerprint(&self, fingerprint: u64) -> bool {
+        self.fingerprint == Some(compact(fingerprint))
+    }
+}
+
+/// A fingerprint that is never zero; two of 2⁶⁴ become one.
+const fn compact(fingerprint: u64) -> NonZeroU64 {
+    match NonZeroU64::new(fingerprint) {
+        Some(fingerprint) => fingerprint,
+        None => NonZeroU64::MIN,
+    }
+}
+
 impl AccountSlot {
-    /// Devices due at `now`. Those due within the next tenth of their interval come along, so that
-    /// an account is not visited for each of its devices apart.
-    pub(super) fn due_devices(&self, now: Timestamp) -> Vec<VendorDevice> {
+    /// What a fetch at `now` asks about: where each device is asked by itself, those that are due.
+    /// Devices due within the next tenth of their interval come along, so that an account is not
+    /// visited for each of its devices apart.
+    pub(super) fn devices_to_ask(&self, now: Moment) -> Vec<VendorDevice> {
+        let is_due = |device: &&DeviceSlot| {
+            let soon = now.plus(device.interval() / 10);
+            self.shape != ReadShape::PerDevice || device.due_at.is_none_or(|at| at <= soon)
+        };
         self.devices
             .iter()
-            .filter(|device| {
-                let slack = device.interval / 10;
-                device
-                    .due_at
-                    .is_none_or(|at| now.saturating_add(slack).is_ok_and(|soon| at <= soon))
-            })
-            .map(|device| device.vendor_device.clone())
+            .filter(is_due)
+            .map(DeviceSlot::vendor_device)
             .collect()
     }
 
-    pub(super) fn hint(
-        &mut self,
-        device: DeviceId,
-        now: Timestamp,
-        coalesce: SignedDuration,
-    ) -> bool {
+    pub(super) fn hint(&mut self, device: DeviceId, now: Moment, coalesce: SignedDuration) -> bool {
         let is_backing_off = self.failures > 0 || self.not_before.is_some_and(|at| at > now);
         if self.due_at.is_none() || is_backing_off || self.shape == ReadShape::PushOnly {
             return false;
@@ -111,7 +240,7 @@ impl AccountSlot {
         // A clock that was set back must not silence hints for longer than the interval.
         if slot
             .hinted_at
-            .is_some_and(|at| now.duration_since(at).abs() < coalesce)
+            .is_some_and(|at| now.since(at).abs() < coalesce)
         {
             return false;
         }
@@ -125,21 +254,21 @@ impl AccountSlot {
     pub(super) fn view(&self, device: DeviceId) -> SlotView {
         let found = self.devices.iter().find(|slot| slot.id == device);
         let base = SlotView {
-            due_at: self.due_at,
-            not_before: self.not_before,
+            due_at: self.due_at.map(Into::into),
+            not_before: self.not_before.map(Into::into),
             failures: self.failures,
-            attempts: self.attempts.clone(),
+            attempts: self.attempts.to_vec(),
             ..SlotView::default()
         };
         match found {
             None => base,
             Some(slot) => SlotView {
                 activity: slot.activity,
-                interval: slot.interval,
+                interval: slot.interval(),
                 reason: slot.reason,
-                confirmed_at: slot.confirmed_at,
+                confirmed_at: slot.confirmed_at.map(Into::into),
                 // While backing off the account's own time counts, not the device's wish.
-                due_at: slot.due_at.max(self.due_at),
+                due_at: slot.due_at.max(self.due_at).map(Into::into),
                 ..base
             },
         }
@@ -147,8 +276,67 @@ impl AccountSlot {
 
     /// The slot of a device as its vendor calls it.
     pub(crate) fn device(&mut self, vendor_device: &VendorDevice) -> Option<&mut DeviceSlot> {
-        self.devices
-            .iter_mut()
-            .find(|slot| slot.vendor_device == *vendor_device)
+        self.devices.iter_mut().find(|slot| slot.is(vendor_device))
+    }
+
+    /// Takes in a device. Few are added later, so no room is kept for more.
+    pub(crate) fn add_device(&mut self, device: DeviceSlot) -> &mut DeviceSlot {
+        self.devices.reserve_exact(1);
+        self.devices.push(device);
+        let last = self.devices.len() - 1;
+        &mut self.devices[last]
+    }
+
+    /// Whether there is more to say of its schedule than how often its devices are fetched.
+    pub(crate) const fn is_troubled(&self) -> bool {
+        self.failures > 0 || self.not_before.is_some()
+    }
+
+    /// The earliest due time of a device.
+    pub(crate) fn earliest_device(&self) -> Option<Moment> {
+        self.devices.iter().filter_map(|device| device.due_at).min()
+    }
+
+    /// The schedule as it is stored.
+    pub(crate) fn schedule(&self) -> AccountSchedule {
+        AccountSchedule {
+            due_at: self.due_at.map(Into::into),
+            failures: self.failures,
+            not_before: self.not_before.map(Into::into),
+            attempts: self.attempts.to_vec(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_small() {
+        assert!(
+            size_of::<AccountSlot>() <= 208,
+            "{}",
+            size_of::<AccountSlot>()
+        );
+        assert!(size_of::<DeviceSlot>() <= 80, "{}", size_of::<DeviceSlot>());
+    }
+
+    #[test]
+    fn the_newest_attempts_are_kept() {
+        let attempt = |second: i64| Attempt {
+            at: Timestamp::constant(second, 0),
+            trigger: Trigger::Schedule,
+            outcome: AttemptOutcome::Ok,
+            duration_ms: 7,
+        };
+        let mut attempts = Attempts::default();
+        for second in 1..=7 {
+            attempts.note(&attempt(second));
+        }
+        let kept: Vec<_> = [7, 6, 5, 4, 3].map(attempt).to_vec();
+        assert_eq!(attempts.to_vec(), kept);
+        let again: Attempts = kept.clone().into_iter().collect();
+        assert_eq!(again.to_vec(), kept);
     }
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use livewatt_domain::{Timestamp, id::AccountId};
 
+use super::moment::Moment;
+
 #[derive(Debug, Default)]
 pub(super) struct Wheel {
     buckets: BTreeMap<i64, Vec<AccountId>>,
@@ -12,11 +14,12 @@ pub(super) struct Wheel {
 
 impl Wheel {
     /// The second in which something due at `at` is taken: never early.
-    fn bucket(at: Timestamp) -> i64 {
-        at.as_millisecond().div_euclid(1000) + i64::from(at.as_millisecond().rem_euclid(1000) > 0)
+    fn bucket(at: Moment) -> i64 {
+        let millis = Timestamp::from(at).as_millisecond();
+        millis.div_euclid(1000) + i64::from(millis.rem_euclid(1000) > 0)
     }
 
-    pub(super) fn insert(&mut self, at: Timestamp, id: AccountId) {
+    pub(super) fn insert(&mut self, at: Moment, id: AccountId) {
         self.buckets.entry(Self::bucket(at)).or_default().push(id);
     }
 
@@ -47,8 +50,8 @@ mod tests {
         let at = |ms: i64| Timestamp::from_millisecond(ms).unwrap();
         let id = |n: u128| AccountId(uuid::Uuid::from_u128(n));
         let mut wheel = Wheel::default();
-        wheel.insert(at(2_500), id(2));
-        wheel.insert(at(1_000), id(1));
+        wheel.insert(at(2_500).into(), id(2));
+        wheel.insert(at(1_000).into(), id(1));
         let taken = |wheel: &mut Wheel, now| {
             let mut ids = Vec::new();
             wheel.take_until(at(now), |id| ids.push(id));

@@ -5,7 +5,9 @@ use livewatt_domain::{
     id::AccountId,
     merge::set_reachable,
 };
-use livewatt_store::{AccountChange, CredentialsChange, DeviceChange, UnitOfWork};
+use livewatt_store::{
+    AccountChange, CredentialsChange, DeviceChange, SealedCredentials, UnitOfWork,
+};
 use livewatt_vendors::{
     AccountContext, AccountOutcome, RefreshOutcome, Secret, http::Priority, vendor::SharedVendor,
 };
@@ -24,7 +26,16 @@ pub(super) enum Refreshed {
 
 impl Engine {
     pub(crate) async fn open_credentials(&self, id: AccountId) -> EngineResult<Secret> {
-        let sealed = self.store.credentials(id).await?.ok_or_else(|| {
+        let sealed = self.store.credentials(id).await?;
+        self.open_sealed(id, sealed)
+    }
+
+    pub(super) fn open_sealed(
+        &self,
+        id: AccountId,
+        sealed: Option<SealedCredentials>,
+    ) -> EngineResult<Secret> {
+        let sealed = sealed.ok_or_else(|| {
             EngineError::internal("an account has no credentials", id.to_string())
         })?;
         self.vault
@@ -142,7 +153,7 @@ impl Engine {
         };
         self.with_account(id, vendor, "subscribing to pushes", async |cx| {
             if let Err(outcome) = vendor.subscribe(cx, &callback).await {
-                tracing::warn!(account.id = %id, outcome = outcome.name(), "the vendor will not push");
+                tracing::warn!(account.id = %id, outcome = outcome.kind().name(), "the vendor will not push");
             }
         })
         .await;

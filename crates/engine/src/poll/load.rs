@@ -1,93 +1,132 @@
 //! From the store into memory: at start, and whenever an account was linked or changed.
 
+use std::collections::HashMap;
+
 use livewatt_domain::{
     SignedDuration, Timestamp,
-    account::{Account, AccountSchedule, AccountStatus, Trigger},
+    account::{AccountSchedule, AccountStatus, Trigger},
     device::Device,
     id::AccountId,
     retry::scaled,
 };
-use livewatt_store::AccountsOf;
-use livewatt_vendors::vendor::SharedVendor;
+use livewatt_store::{FleetAccount, FleetDevice};
+use livewatt_vendors::ReadShape;
 
+use super::schedule::{Household, activity_of};
 use crate::{
     Engine, EngineResult,
-    fleet::{AccountSlot, DeviceSlot},
+    fleet::{AccountSlot, Attempts, DeviceSlot},
+    stations::CHECK_INTERVAL,
 };
 
 /// Fetches that fell due while nothing ran are spread over this long, so that a restart does not
 /// fall upon the vendors.
 const RESTART_SPREAD: SignedDuration = SignedDuration::from_secs(60);
 
+/// Rows read from the store at a time.
+const PAGE: u32 = 10_000;
+
 impl Engine {
-    /// Loads all accounts with their due times.
+    /// Loads all accounts with their due times. Reads narrow rows only, and makes slots of them as
+    /// they come, so that a million accounts take seconds and no more memory than they keep.
     pub(crate) async fn load_fleet(&self) -> EngineResult<()> {
-        let accounts = self.store.list_accounts(AccountsOf::Everyone).await?;
-        let count = accounts.len();
-        for (account, schedule) in accounts {
-            self.load_account(account, schedule).await?;
+        let mut slots = HashMap::new();
+        let mut after = None;
+        loop {
+            let page = self.store.fleet_accounts(after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            let known = page.into_iter().filter_map(|account| {
+                let id = account.id;
+                Some((id, Box::new(self.empty_slot(account)?)))
+            });
+            slots.extend(known);
         }
-        tracing::info!(accounts = count, "accounts loaded");
+        let mut after = None;
+        loop {
+            let page = self.store.fleet_devices(after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            for device in page {
+                if let Some(slot) = slots.get_mut(&device.account_id) {
+                    add_device(slot, device);
+                }
+            }
+        }
+        for (id, slot) in &mut slots {
+            self.schedule_slot(*id, slot);
+        }
+        tracing::info!(accounts = slots.len(), "accounts loaded");
+        self.fleet.fill(slots);
+        self.poll_wake.notify_one();
         Ok(())
     }
 
     /// Loads one account anew.
     pub(crate) async fn reload_account(&self, id: AccountId) -> EngineResult<()> {
-        match self.store.find_account(id).await? {
-            Some((account, schedule)) => self.load_account(account, schedule).await,
-            None => {
-                self.fleet.remove(id);
-                Ok(())
-            }
-        }
-    }
-
-    async fn load_account(&self, account: Account, schedule: AccountSchedule) -> EngineResult<()> {
-        let vendor = self.vendors.get(&account.integration);
-        let Some(vendor) = vendor.filter(|_| account.status == AccountStatus::Active) else {
-            self.fleet.remove(account.id);
+        let slot = match self.store.find_account(id).await? {
+            Some((account, schedule)) if account.status == AccountStatus::Active => self
+                .empty_slot(FleetAccount {
+                    id,
+                    integration: account.integration,
+                    listed_at: account.listed_at,
+                    schedule: Some(schedule),
+                }),
+            _ => None,
+        };
+        let Some(mut slot) = slot else {
+            self.fleet.remove(id);
             return Ok(());
         };
-        let manifest = vendor.manifest();
-        let now = self.now();
-        let due_at = self.spread(schedule.due_at.unwrap_or(now), now);
-        let devices = self.devices_of(account.id).await?;
-        let devices = devices
-            .iter()
-            .map(|device| self.new_slot(device, vendor, due_at));
-        let slot = AccountSlot {
-            integration: manifest.id,
-            shape: manifest.reads,
-            devices: devices.collect(),
-            due_at: Some(due_at),
-            trigger: Trigger::Schedule,
-            is_running: false,
-            failures: schedule.failures,
-            not_before: schedule.not_before,
-            attempts: schedule.attempts,
-            listed_at: account.listed_at,
-            wants_listing: false,
-            pushed_at: None,
-            arrived_at: None,
-        };
-        self.fleet.put(account.id, slot);
+        for device in self.devices_of(id).await? {
+            add_device(&mut slot, narrow(device));
+        }
+        self.schedule_slot(id, &mut slot);
+        self.fleet.put(id, slot);
         self.poll_wake.notify_one();
         Ok(())
     }
 
-    fn new_slot(&self, device: &Device, vendor: &SharedVendor, due_at: Timestamp) -> DeviceSlot {
-        let cadence = self.cadence(device, vendor, None);
-        DeviceSlot {
-            id: device.id,
-            vendor_device: device.vendor_device.clone(),
-            activity: super::schedule::activity(device),
-            interval: cadence.interval,
-            reason: cadence.reason,
-            due_at: Some(due_at),
-            fingerprint: None,
-            confirmed_at: None,
-            hinted_at: None,
+    /// A slot without its devices, due when it was written down; `None` if there is no such
+    /// integration (any more).
+    fn empty_slot(&self, account: FleetAccount) -> Option<AccountSlot> {
+        let manifest = self.vendors.get(&account.integration)?.manifest();
+        let schedule = account.schedule.unwrap_or(AccountSchedule::new(None));
+        Some(AccountSlot {
+            integration: manifest.id,
+            shape: manifest.reads,
+            devices: Vec::new(),
+            due_at: schedule.due_at.map(Into::into),
+            trigger: Trigger::Schedule,
+            is_running: false,
+            wants_listing: false,
+            failures: schedule.failures,
+            not_before: schedule.not_before.map(Into::into),
+            attempts: schedule.attempts.into_iter().collect::<Attempts>(),
+            listed_at: account.listed_at.map(Into::into),
+            pushed_at: None,
+            arrived_at: None,
+        })
+    }
+
+    /// Sets how often the devices of a slot just loaded are fetched, and when it is due.
+    fn schedule_slot(&self, id: AccountId, slot: &mut AccountSlot) {
+        let now = self.now();
+        if let Some(vendor) = self.vendors.get(slot.integration) {
+            let household = Household::of(id, slot);
+            for device in &mut slot.devices {
+                let cadence = self.cadence(device.kind(), device.activity, household, vendor);
+                device.set_cadence(cadence);
+                device.due_at = device.confirmed_at.map(|at| at.plus(cadence.interval));
+            }
         }
+        let due_at = match slot.earliest_device() {
+            // Nobody can be asked; stations that dropped off with us are given time to return.
+            _ if slot.shape == ReadShape::PushOnly => now.saturating_add(CHECK_INTERVAL).ok(),
+            Some(earliest) if !slot.is_troubled() => Some(earliest.into()),
+            _ => slot.due_at.map(Into::into),
+        };
+        slot.due_at = Some(self.spread(due_at.unwrap_or(now), now).into());
     }
 
     /// A due time in the past becomes one in the near future.
@@ -100,5 +139,26 @@ impl Engine {
         let spread = RESTART_SPREAD.min(late);
         now.saturating_add(scaled(spread, self.entropy.unit()))
             .unwrap_or(now)
+    }
+}
+
+fn add_device(slot: &mut AccountSlot, device: FleetDevice) {
+    let kind = device.vendor_device.kind;
+    let new = slot.add_device(DeviceSlot::new(device.id, device.vendor_device));
+    new.activity = activity_of(kind, device.is_asleep, device.is_active);
+    new.confirmed_at = Some(device.last_seen.into());
+    // A device missing once is looked for again at the next visit.
+    slot.wants_listing |= device.missed_listings > 0;
+}
+
+fn narrow(device: Device) -> FleetDevice {
+    FleetDevice {
+        id: device.id,
+        account_id: device.account_id,
+        is_active: device.is_active(),
+        vendor_device: device.vendor_device,
+        last_seen: device.last_seen,
+        is_asleep: device.is_asleep,
+        missed_listings: device.missed_listings,
     }
 }

@@ -17,16 +17,20 @@ use std::sync::Arc;
 use futures::{StreamExt as _, stream};
 use livewatt_domain::{
     Timestamp,
-    account::{Account, AccountStatus, Attempt, Trigger},
+    account::{Account, AccountStatus, Attempt, AttemptOutcome, Trigger},
     fact::Presence,
     id::AccountId,
 };
 use livewatt_vendors::{
-    AccountContext, AccountOutcome, Harvest, Inventory, ReadShape, Wanted, http::Priority,
+    AccountContext, AccountOutcome, Harvest, Inventory, ReadShape, Secret, Wanted, http::Priority,
     vendor::SharedVendor,
 };
 
-use crate::{Engine, EngineResult, fleet::Plan, ingest::Intake};
+use crate::{
+    Engine, EngineResult,
+    fleet::{Moment, Plan},
+    ingest::Intake,
+};
 use credentials::Refreshed;
 use schedule::Verdict;
 
@@ -73,67 +77,76 @@ impl Engine {
             Err(error) => {
                 tracing::error!(account.id = %id, error = %crate::error::chain(&error), "fetch failed on our side");
                 Verdict::Failed {
-                    outcome: "internal",
+                    outcome: AttemptOutcome::Internal,
                 }
             }
         };
         let attempt = Attempt {
             at: started_at,
             trigger: plan.trigger,
-            outcome: verdict.name().into(),
+            outcome: verdict.outcome(),
             duration_ms: began.elapsed().as_millis() as u64,
         };
         metrics::histogram!("livewatt_poll_seconds", "integration" => plan.integration)
             .record(began.elapsed().as_secs_f64());
         metrics::counter!(
             "livewatt_polls_total",
-            "integration" => plan.integration, "outcome" => verdict.name(),
+            "integration" => plan.integration, "outcome" => verdict.outcome().name(),
         )
         .increment(1);
         tracing::debug!(
-            account.id = %id, integration = plan.integration, outcome = verdict.name(),
+            account.id = %id, integration = plan.integration, outcome = verdict.outcome().name(),
             trigger = ?plan.trigger, duration_ms = attempt.duration_ms, "fetched"
         );
         self.settle_poll(id, &plan, verdict, attempt);
     }
 
     async fn fetch(&self, id: AccountId, plan: &Plan) -> EngineResult<Verdict> {
-        let account = match self.store.find_account(id).await? {
-            Some((account, _)) if account.status == AccountStatus::Active => account,
-            _ => return Ok(Verdict::NotPolled),
-        };
         let Some(vendor) = self.vendors.get(plan.integration).cloned() else {
             return Ok(Verdict::NotPolled);
         };
         if vendor.manifest().reads == ReadShape::PushOnly {
-            return self.check_station(&account).await;
+            return match self.store.find_account(id).await? {
+                Some((account, _)) if account.status == AccountStatus::Active => {
+                    self.check_station(&account).await
+                }
+                _ => Ok(Verdict::NotPolled),
+            };
         }
         if let Some(until) = self.breakers.blocked_until(plan.integration, self.now()) {
             return Ok(Verdict::Blocked { until });
         }
         let _permit = self.breakers.enter(plan.integration).await;
-        let wanted = self.wanted(plan, vendor.manifest().reads);
-        let harvest = self.read(&account, &vendor, plan, &wanted).await?;
+        // Read only now: while this waited, the account may have been linked anew or given up.
+        let (account, credentials) = match self.store.account_to_fetch(id).await? {
+            Some((account, sealed)) if account.status == AccountStatus::Active => {
+                (account, self.open_sealed(id, sealed)?)
+            }
+            _ => return Ok(Verdict::NotPolled),
+        };
+        let wanted = self.wanted(plan);
+        let harvest = self
+            .read(&account, &credentials, &vendor, plan, &wanted)
+            .await?;
         self.take_harvest(&account, plan, &wanted, harvest).await
     }
 
-    fn wanted(&self, plan: &Plan, shape: ReadShape) -> Wanted {
-        let now = self.now();
+    fn wanted(&self, plan: &Plan) -> Wanted {
+        let now = Moment::from(self.now());
         let is_listing_due = plan
             .listed_at
-            .is_none_or(|at| now.duration_since(at).abs() >= self.options.listing_interval);
-        let listing = plan.wants_listing || is_listing_due;
-        let devices = match shape {
-            ReadShape::PerDevice => plan.devices.clone(),
-            ReadShape::WholeAccount | ReadShape::PushOnly => plan.all_devices.clone(),
-        };
-        Wanted { listing, devices }
+            .is_none_or(|at| now.since(at).abs() >= self.options.listing_interval);
+        Wanted {
+            listing: plan.wants_listing || is_listing_due,
+            devices: plan.devices.clone(),
+        }
     }
 
     /// Reads an account, refreshing its login once if need be.
     async fn read(
         &self,
         account: &Account,
+        credentials: &Secret,
         vendor: &SharedVendor,
         plan: &Plan,
         wanted: &Wanted,
@@ -145,18 +158,17 @@ impl Engine {
         let caller = self
             .http
             .caller(plan.integration, Some(account.id), priority);
-        let credentials = self.open_credentials(account.id).await?;
         let context = |credentials| AccountContext {
             caller: &caller,
             clock: self.clock.as_ref(),
             vendor_account_id: &account.vendor_account_id,
             credentials,
         };
-        let harvest = vendor.read(context(&credentials), wanted).await;
+        let harvest = vendor.read(context(credentials), wanted).await;
         if harvest.account != AccountOutcome::LoginExpired {
             return Ok(Read::Harvest(harvest));
         }
-        match self.refresh(account, vendor, context(&credentials)).await? {
+        match self.refresh(account, vendor, context(credentials)).await? {
             Refreshed::Fresh(fresh) => {
                 Ok(Read::Harvest(vendor.read(context(&fresh), wanted).await))
             }
@@ -209,7 +221,7 @@ impl Engine {
         if harvest.inventory.is_some() {
             let at = self.now();
             self.fleet.update(account.id, |slot| {
-                slot.listed_at = Some(at);
+                slot.listed_at = Some(at.into());
                 // A device missing once is looked for again at the next visit.
                 slot.wants_listing = devices.iter().any(|device| device.missed_listings > 0);
             });
@@ -228,15 +240,14 @@ impl Engine {
                         && slot
                             .devices
                             .iter()
-                            .all(|device| listed.contains(&device.vendor_device))
+                            .all(|device| listed.iter().any(|listed| device.is(listed)))
                 }
             };
             is_listed
                 && !slot.wants_listing
                 && harvest.observations.iter().all(|seen| {
                     slot.devices.iter().any(|device| {
-                        device.vendor_device == seen.device
-                            && device.fingerprint == Some(seen.fingerprint())
+                        device.is(&seen.device) && device.has_fingerprint(seen.fingerprint())
                     })
                 })
         });

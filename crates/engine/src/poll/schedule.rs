@@ -2,7 +2,7 @@
 
 use livewatt_domain::{
     SignedDuration, Timestamp,
-    account::{Attempt, Trigger},
+    account::{Attempt, AttemptOutcome, Trigger},
     cadence::{Activity, Cadence, CadenceInput, CadenceReason, decide},
     device::Device,
     fact::Observation,
@@ -14,7 +14,7 @@ use livewatt_vendors::{AccountOutcome, Harvest, ReadShape, Wanted, vendor::Share
 
 use crate::{
     Engine,
-    fleet::{AccountSlot, DeviceSlot, Plan},
+    fleet::{AccountSlot, DeviceSlot, Moment, Plan},
 };
 
 /// How a fetch ended, as far as the schedule is concerned.
@@ -25,10 +25,10 @@ pub(crate) enum Verdict {
     /// Not before `until`; nobody's fault.
     Limited {
         until: Timestamp,
-        outcome: &'static str,
+        outcome: AttemptOutcome,
     },
     /// It failed.
-    Failed { outcome: &'static str },
+    Failed { outcome: AttemptOutcome },
     /// The integration's breaker is open.
     Blocked { until: Timestamp },
     /// Its devices come to us; look again at `until`.
@@ -41,19 +41,19 @@ pub(crate) enum Verdict {
 
 impl Verdict {
     pub(super) fn of(outcome: &AccountOutcome) -> Self {
-        let name = outcome.name();
+        let kind = outcome.kind();
         match outcome {
             AccountOutcome::Ok => Self::Ok,
             AccountOutcome::RateLimited { until, .. } | AccountOutcome::OverBudget { until } => {
                 Self::Limited {
                     until: *until,
-                    outcome: name,
+                    outcome: kind,
                 }
             }
             AccountOutcome::LoginExpired
             | AccountOutcome::Unreachable(_)
             | AccountOutcome::Malformed(_)
-            | AccountOutcome::Refused(_) => Self::Failed { outcome: name },
+            | AccountOutcome::Refused(_) => Self::Failed { outcome: kind },
         }
     }
 
@@ -61,23 +61,28 @@ impl Verdict {
         matches!(self, Self::Ok)
     }
 
-    pub(super) const fn name(&self) -> &'static str {
+    pub(super) const fn outcome(&self) -> AttemptOutcome {
         match self {
-            Self::Ok => "ok",
-            Self::Limited { outcome, .. } | Self::Failed { outcome } => outcome,
-            Self::Blocked { .. } => "vendorPaused",
-            Self::Watched { .. } => "watched",
-            Self::Revoked => "credentialsInvalid",
-            Self::NotPolled => "notPolled",
+            Self::Ok => AttemptOutcome::Ok,
+            Self::Limited { outcome, .. } | Self::Failed { outcome } => *outcome,
+            Self::Blocked { .. } => AttemptOutcome::VendorPaused,
+            Self::Watched { .. } => AttemptOutcome::Watched,
+            Self::Revoked => AttemptOutcome::CredentialsInvalid,
+            Self::NotPolled => AttemptOutcome::NotPolled,
         }
     }
 }
 
 /// What a device is doing, as far as freshness cares.
-pub(crate) fn activity(device: &Device) -> Activity {
-    if device.is_asleep && device.kind() == DeviceKind::Vehicle {
+pub(super) fn activity(device: &Device) -> Activity {
+    activity_of(device.kind(), device.is_asleep, device.is_active())
+}
+
+/// What a device that sleeps or is active is doing, as far as freshness cares.
+pub(super) fn activity_of(kind: DeviceKind, is_asleep: bool, is_active: bool) -> Activity {
+    if is_asleep && kind == DeviceKind::Vehicle {
         Activity::Asleep
-    } else if device.is_active() {
+    } else if is_active {
         Activity::Active
     } else {
         Activity::Regular
@@ -88,12 +93,13 @@ pub(crate) fn activity(device: &Device) -> Activity {
 const EMPTY_ACCOUNT_INTERVAL: SignedDuration = SignedDuration::from_mins(7);
 
 impl Engine {
-    /// How often to fetch a device.
+    /// How often to fetch a device of an account.
     pub(super) fn cadence(
         &self,
-        device: &Device,
+        kind: DeviceKind,
+        activity: Activity,
+        account: Household,
         vendor: &SharedVendor,
-        pushed_at: Option<Timestamp>,
     ) -> Cadence {
         let manifest = vendor.manifest();
         if manifest.reads == ReadShape::PushOnly {
@@ -103,25 +109,23 @@ impl Engine {
                 reason: CadenceReason::PushOnly,
             };
         }
-        let now = self.now();
-        let is_push_healthy =
-            pushed_at.is_some_and(|at| now.duration_since(at).abs() < self.options.push_health);
-        let count = self
-            .fleet
-            .read(device.account_id, |slot| slot.devices.len());
-        let calls = vendor.calls_per_read(count.unwrap_or(1).max(1));
+        let now = Moment::from(self.now());
+        let is_push_healthy = account
+            .pushed_at
+            .is_some_and(|at| now.since(at).abs() < self.options.push_health);
+        let calls = vendor.calls_per_read(account.devices.max(1));
         let sharing = match manifest.budgets.is_empty() {
             true => 1,
             false => self.fleet.accounts_of(manifest.id).max(1) as u32,
         };
         decide(CadenceInput {
-            kind: device.kind(),
-            activity: activity(device),
+            kind,
+            activity,
             policy: manifest.cadence,
             is_push_healthy,
             budget_floor: self.budgets.sustainable_interval(
                 manifest.id,
-                Some(device.account_id),
+                Some(account.id),
                 calls,
                 sharing,
             ),
@@ -141,9 +145,9 @@ impl Engine {
                 .observations
                 .iter()
                 .find(|o| o.device == device.vendor_device);
-            slot.fingerprint = seen.map(Observation::fingerprint);
+            slot.set_fingerprint(seen.map(Observation::fingerprint));
             if let Some(seen) = seen {
-                slot.confirmed_at = Some(seen.received_at);
+                slot.confirmed_at = Some(seen.received_at.into());
                 slot.due_at = self.after(cadence.interval);
             } else if wanted.devices.contains(&device.vendor_device) {
                 // Asked and not told: next time, like everybody.
@@ -157,8 +161,8 @@ impl Engine {
         self.fleet.update(id, |slot| {
             for seen in &harvest.observations {
                 if let Some(device) = slot.device(&seen.device) {
-                    device.confirmed_at = Some(seen.received_at);
-                    device.due_at = self.after(device.interval);
+                    device.confirmed_at = Some(seen.received_at.into());
+                    device.due_at = self.after(device.interval());
                     self.presence.note_seen(device.id, seen.received_at);
                 }
             }
@@ -170,21 +174,21 @@ impl Engine {
     pub(crate) fn note_pushed(&self, id: AccountId, devices: &[Device], wants_listing: bool) {
         let now = self.now();
         self.fleet.update(id, |slot| {
-            slot.pushed_at = Some(now);
+            slot.pushed_at = Some(now.into());
             slot.wants_listing |= wants_listing;
         });
         self.fit_slots(id, devices, |slot, cadence, _| {
-            slot.fingerprint = None;
+            slot.set_fingerprint(None);
             slot.due_at = slot
                 .due_at
                 .min(self.after(cadence.interval))
                 .or(slot.due_at);
         });
         self.fleet.update(id, |slot| {
-            let is_free = slot.failures == 0 && slot.not_before.is_none_or(|at| at <= now);
+            let is_free = slot.failures == 0 && slot.not_before.is_none_or(|at| at <= now.into());
             if is_free && slot.shape != ReadShape::PushOnly {
                 let earliest = if wants_listing {
-                    Some(now)
+                    Some(now.into())
                 } else {
                     slot.earliest_device()
                 };
@@ -201,9 +205,9 @@ impl Engine {
         devices: &[Device],
         mut change: impl FnMut(&mut DeviceSlot, Cadence, &Device),
     ) {
-        let Some((integration, pushed_at)) = self
+        let Some((integration, account)) = self
             .fleet
-            .read(id, |slot| (slot.integration, slot.pushed_at))
+            .read(id, |slot| (slot.integration, Household::of(id, slot)))
         else {
             return;
         };
@@ -212,7 +216,7 @@ impl Engine {
         };
         let cadences: Vec<Cadence> = devices
             .iter()
-            .map(|device| self.cadence(device, vendor, pushed_at))
+            .map(|device| self.cadence(device.kind(), activity(device), account, vendor))
             .collect();
         self.fleet.update(id, |slot| {
             slot.devices
@@ -221,25 +225,14 @@ impl Engine {
                 let known = match slot.devices.iter().position(|known| known.id == device.id) {
                     Some(index) => &mut slot.devices[index],
                     None => {
-                        slot.devices.push(DeviceSlot {
-                            id: device.id,
-                            vendor_device: device.vendor_device.clone(),
-                            activity: activity(device),
-                            interval: cadence.interval,
-                            reason: cadence.reason,
-                            // Known by name only: to be read at once.
-                            due_at: Some(self.now()),
-                            fingerprint: None,
-                            confirmed_at: None,
-                            hinted_at: None,
-                        });
-                        let last = slot.devices.len() - 1;
-                        &mut slot.devices[last]
+                        let mut new = DeviceSlot::new(device.id, device.vendor_device.clone());
+                        // Known by name only: to be read at once.
+                        new.due_at = Some(self.now().into());
+                        slot.add_device(new)
                     }
                 };
                 known.activity = activity(device);
-                known.interval = cadence.interval;
-                known.reason = cadence.reason;
+                known.set_cadence(cadence);
                 change(known, cadence, device);
             }
         });
@@ -254,10 +247,10 @@ impl Engine {
                 .fleet
                 .read(id, |slot| {
                     slot.devices.iter().any(|device| {
-                        let limit = device.interval + device.interval / 10;
+                        let limit = device.interval() + device.interval() / 10;
                         device
                             .confirmed_at
-                            .is_none_or(|at| until.duration_since(at) > limit)
+                            .is_none_or(|at| Moment::from(*until).since(at) > limit)
                     })
                 })
                 .unwrap_or(false),
@@ -277,7 +270,7 @@ impl Engine {
         let integration = plan.integration;
         match &verdict {
             Verdict::Failed {
-                outcome: "unreachable",
+                outcome: AttemptOutcome::Unreachable,
             } => {
                 self.breakers
                     .note_failure(integration, now, self.entropy.as_ref());
@@ -285,7 +278,7 @@ impl Engine {
             Verdict::Blocked { .. } => {}
             Verdict::NotPolled
             | Verdict::Limited {
-                outcome: "overBudget",
+                outcome: AttemptOutcome::OverBudget,
                 ..
             } => {
                 self.breakers.note_nothing(integration);
@@ -296,32 +289,31 @@ impl Engine {
             self.fleet.remove(id);
             return;
         }
-        self.fleet.update(id, |slot| {
-            slot.attempts.insert(0, attempt);
-            slot.attempts
-                .truncate(livewatt_domain::account::AccountSchedule::KEPT_ATTEMPTS);
-            let was_hinted = slot.trigger != plan.trigger;
+        let to_write = self.fleet.update(id, |slot| {
+            slot.attempts.note(&attempt);
+            let was_troubled = slot.is_troubled();
             let due_at = self.next_due(slot, &verdict, now);
             // A hint that came in during the fetch is served by it.
             slot.trigger = Trigger::Schedule;
             if !verdict.is_ok() {
                 slot.devices
                     .iter_mut()
-                    .for_each(|device| device.fingerprint = None);
+                    .for_each(|device| device.set_fingerprint(None));
             }
-            tracing::trace!(account.id = %id, ?due_at, was_hinted, "due again");
             slot.is_running = false;
             slot.due_at = Some(due_at);
+            (was_troubled || slot.is_troubled()).then(|| slot.schedule())
         });
-        if let Some(schedule) = self.fleet.schedule(id) {
+        // While all goes well, the due time follows from when its devices were last seen.
+        if let Some(schedule) = to_write.flatten() {
             self.presence.note_schedule(id, schedule);
         }
     }
 
-    fn next_due(&self, slot: &mut AccountSlot, verdict: &Verdict, now: Timestamp) -> Timestamp {
-        match verdict {
+    fn next_due(&self, slot: &mut AccountSlot, verdict: &Verdict, now: Timestamp) -> Moment {
+        let due_at = match verdict {
             Verdict::Limited { until, .. } => {
-                slot.not_before = Some(*until);
+                slot.not_before = Some((*until).into());
                 // Never early; a little late, so that accounts do not come back all at once.
                 until.saturating_add(scaled(SignedDuration::from_secs(10), self.entropy.unit()))
             }
@@ -336,29 +328,42 @@ impl Engine {
                         .wait(slot.failures, self.entropy.jitter(0.2)),
                 )
             }
-            Verdict::Watched { until } => return *until,
+            Verdict::Watched { until } => Ok(*until),
             Verdict::Ok | Verdict::Revoked | Verdict::NotPolled => {
                 slot.failures = 0;
                 slot.not_before = None;
                 return slot
                     .earliest_device()
-                    .unwrap_or_else(|| self.after(EMPTY_ACCOUNT_INTERVAL).unwrap_or(now))
-                    .max(now);
+                    .or_else(|| self.after(EMPTY_ACCOUNT_INTERVAL))
+                    .map_or(now.into(), |at| at.max(now.into()));
             }
-        }
-        .unwrap_or(now)
+        };
+        due_at.unwrap_or(now).into()
     }
 
     /// Now plus an interval, with jitter.
-    fn after(&self, interval: SignedDuration) -> Option<Timestamp> {
+    fn after(&self, interval: SignedDuration) -> Option<Moment> {
         let jitter = self.entropy.jitter(Cadence::JITTER);
-        self.now().saturating_add(scaled(interval, jitter)).ok()
+        let at = self.now().saturating_add(scaled(interval, jitter)).ok()?;
+        Some(at.into())
     }
 }
 
-impl AccountSlot {
-    /// The earliest due time of a device.
-    fn earliest_device(&self) -> Option<Timestamp> {
-        self.devices.iter().filter_map(|device| device.due_at).min()
+/// What cadences depend on beside the device itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Household {
+    id: AccountId,
+    /// Number of its devices.
+    devices: usize,
+    pushed_at: Option<Moment>,
+}
+
+impl Household {
+    pub(super) fn of(id: AccountId, slot: &AccountSlot) -> Self {
+        Self {
+            id,
+            devices: slot.devices.len(),
+            pushed_at: slot.pushed_at,
+        }
     }
 }

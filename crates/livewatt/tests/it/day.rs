@@ -448,7 +448,7 @@ async fn the_why_of_a_sleeping_car() {
         why.blocks.iter().all(|block| block.is_within_target),
         "{why:#?}"
     );
-    assert_eq!(why.last_attempts[0].outcome, "ok");
+    assert_eq!(why.last_attempts[0].outcome.name(), "ok");
     let next = why.next_due_at.unwrap();
     assert!(next > world.now() && next.duration_since(world.now()) <= minutes(22));
     world.shut_down().await;

@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod clients;
 pub mod erasure;
+pub mod fleet;
 pub mod links;
 pub mod log;
 pub mod operation;
@@ -72,6 +73,10 @@ macro_rules! store_contract {
                 being_seen_moves_last_seen_alone,
                 passes_over_what_has_moved_on,
                 keeps_schedules_and_budgets;
+            fleet:
+                is_read_page_by_page,
+                shows_devices_as_they_are,
+                an_account_to_fetch_brings_its_credentials;
             paging:
                 forwards_and_backwards_over_devices,
                 goes_on_from_rows_that_are_gone,

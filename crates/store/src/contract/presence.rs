@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use livewatt_domain::{
-    account::{AccountSchedule, Attempt, Trigger},
+    account::{AccountSchedule, Attempt, AttemptOutcome, Trigger},
     device::{Device, Stamp, Stamps, Via},
     fact::Field,
     id::AccountId,
@@ -95,7 +95,7 @@ pub async fn keeps_schedules_and_budgets(store: Arc<dyn Store>) -> StoreResult<(
     schedule.note(Attempt {
         at: minute(3),
         trigger: Trigger::RefreshHint,
-        outcome: "ok".into(),
+        outcome: AttemptOutcome::Ok,
         duration_ms: 12,
     });
     let usage = |key: &str, spent| BudgetUsage {

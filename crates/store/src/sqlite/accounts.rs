@@ -39,6 +39,27 @@ pub(super) fn find(
     with_schedules(connection, "accounts.id = ?", [id.0.as_bytes()]).map(|mut found| found.pop())
 }
 
+pub(super) fn to_fetch(
+    connection: &Connection,
+    id: AccountId,
+) -> StoreResult<Option<(Account, Option<SealedCredentials>)>> {
+    let sql = format!(
+        "select {COLUMNS}, sealed, version from accounts
+         left join account_credentials on account_id = accounts.id
+         where accounts.id = ?"
+    );
+    query_one(connection, &sql, [id.0.as_bytes()], |columns| {
+        let account = decode(columns)?;
+        let sealed: Option<Vec<u8>> = columns.take()?;
+        let version = columns.maybe_number()?;
+        let credentials = sealed.zip(version);
+        Ok((
+            account,
+            credentials.map(|(sealed, version)| SealedCredentials { sealed, version }),
+        ))
+    })
+}
+
 pub(super) fn of_vendor(
     connection: &Connection,
     integration: &str,

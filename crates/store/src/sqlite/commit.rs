@@ -53,7 +53,7 @@ pub(super) fn flush_presence(connection: &Connection, flush: &PresenceFlush) -> 
     for (id, at) in seen {
         execute(
             connection,
-            "update devices set last_seen = max(last_seen, ?) where id = ?",
+            "update device_presence set last_seen = max(last_seen, ?) where device_id = ?",
             params![at.as_millisecond(), id.0.as_bytes()],
         )?;
     }
@@ -109,19 +109,28 @@ fn check_fence(connection: &Connection, fence: Fence) -> StoreResult<()> {
 }
 
 fn save_presence(connection: &Connection, presence: &DevicePresence) -> StoreResult<()> {
-    execute(
+    let changed = execute(
         connection,
-        "update devices set last_seen = max(last_seen, ?), stamps = ?, is_asleep = ?,
-             missed_listings = ?
-         where id = ? and version = ?",
+        "update devices set stamps = ? where id = ? and version = ?",
         params![
-            presence.last_seen.as_millisecond(),
             json(&presence.stamps)?,
-            presence.is_asleep,
-            presence.missed_listings,
             presence.id.0.as_bytes(),
             signed(presence.version)
         ],
     )?;
+    if changed > 0 {
+        execute(
+            connection,
+            "update device_presence set last_seen = max(last_seen, ?), is_asleep = ?,
+                 missed_listings = ?
+             where device_id = ?",
+            params![
+                presence.last_seen.as_millisecond(),
+                presence.is_asleep,
+                presence.missed_listings,
+                presence.id.0.as_bytes()
+            ],
+        )?;
+    }
     Ok(())
 }

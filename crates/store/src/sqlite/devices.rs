@@ -17,10 +17,12 @@ use crate::{
 };
 
 const COLUMNS: &str = "id, client_id, user_id, account_id, kind, vendor_device_id, vendor, \
-                       linked_at, version, document, last_seen, stamps, is_asleep, missed_listings";
+                       linked_at, version, document, stamps, last_seen, is_asleep, missed_listings";
+
+const TABLES: &str = "devices join device_presence on device_id = id";
 
 pub(super) fn of_account(connection: &Connection, id: AccountId) -> StoreResult<Vec<Device>> {
-    let sql = format!("select {COLUMNS} from devices where account_id = ? order by linked_at, id");
+    let sql = format!("select {COLUMNS} from {TABLES} where account_id = ? order by linked_at, id");
     query_all(connection, &sql, [id.0.as_bytes()], decode)
 }
 
@@ -29,7 +31,7 @@ pub(super) fn find(
     client: ClientId,
     id: DeviceId,
 ) -> StoreResult<Option<Device>> {
-    let sql = format!("select {COLUMNS} from devices where id = ? and client_id = ?");
+    let sql = format!("select {COLUMNS} from {TABLES} where id = ? and client_id = ?");
     query_one(
         connection,
         &sql,
@@ -48,7 +50,7 @@ pub(super) fn list(
     let (client, kind, user) = (client.0.as_bytes(), kind.name(), user.map(UserId::as_str));
     let of_user: [&dyn ToSql; 3] = [client, &kind, &user];
     let listing = Listing {
-        table: "devices",
+        table: TABLES,
         columns: COLUMNS,
         condition: match user {
             Some(_) => "client_id = ?1 and kind = ?2 and user_id = ?3",
@@ -94,9 +96,8 @@ fn insert(connection: &Connection, device: &Device) -> StoreResult<()> {
     execute(
         connection,
         "insert into devices (id, partition, client_id, user_id, account_id, kind,
-             vendor_device_id, vendor, linked_at, version, document, last_seen, stamps, is_asleep,
-             missed_listings)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             vendor_device_id, vendor, linked_at, version, document, stamps)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         params![
             device.id.0.as_bytes(),
             device.account_id.partition(),
@@ -109,8 +110,18 @@ fn insert(connection: &Connection, device: &Device) -> StoreResult<()> {
             device.linked_at.as_millisecond(),
             signed(device.version),
             json(&device.document)?,
+            json(&device.stamps)?
+        ],
+    )?;
+    execute(
+        connection,
+        "insert into device_presence
+             (device_id, last_seen, is_active, is_asleep, missed_listings)
+         values (?, ?, ?, ?, ?)",
+        params![
+            device.id.0.as_bytes(),
             device.last_seen.as_millisecond(),
-            json(&device.stamps)?,
+            device.is_active(),
             device.is_asleep,
             device.missed_listings
         ],
@@ -118,21 +129,17 @@ fn insert(connection: &Connection, device: &Device) -> StoreResult<()> {
     Ok(())
 }
 
-/// In two statements, since the columns of the second hardly ever change and would have all
-/// indexes written anew.
+/// In three statements: presence has rows of its own, and the columns of the last hardly ever
+/// change and would have all indexes written anew.
 fn update(connection: &Connection, device: &Device, from_version: u64) -> StoreResult<()> {
     let changed = execute(
         connection,
-        "update devices set version = ?, document = ?, last_seen = max(last_seen, ?), stamps = ?,
-             is_asleep = ?, missed_listings = ?
+        "update devices set version = ?, document = ?, stamps = ?
          where id = ? and client_id = ? and version = ?",
         params![
             signed(device.version),
             json(&device.document)?,
-            device.last_seen.as_millisecond(),
             json(&device.stamps)?,
-            device.is_asleep,
-            device.missed_listings,
             device.id.0.as_bytes(),
             device.client_id.0.as_bytes(),
             signed(from_version)
@@ -141,6 +148,19 @@ fn update(connection: &Connection, device: &Device, from_version: u64) -> StoreR
     if changed == 0 {
         return Err(StoreError::Conflict);
     }
+    execute(
+        connection,
+        "update device_presence set last_seen = max(last_seen, ?), is_active = ?, is_asleep = ?,
+             missed_listings = ?
+         where device_id = ?",
+        params![
+            device.last_seen.as_millisecond(),
+            device.is_active(),
+            device.is_asleep,
+            device.missed_listings,
+            device.id.0.as_bytes()
+        ],
+    )?;
     execute(
         connection,
         "update devices set partition = ?2, user_id = ?3, account_id = ?4, kind = ?5,
@@ -176,8 +196,8 @@ fn decode(columns: &mut Columns<'_, '_>) -> StoreResult<Device> {
         linked_at: columns.time()?,
         version: columns.number()?,
         document: columns.json("document")?,
-        last_seen: columns.time()?,
         stamps: columns.json("set of stamps")?,
+        last_seen: columns.time()?,
         is_asleep: columns.take()?,
         missed_listings: columns.number()?,
     })

@@ -5,6 +5,7 @@ mod clients;
 mod commit;
 mod devices;
 mod error;
+mod fleet;
 mod job;
 mod links;
 mod log;

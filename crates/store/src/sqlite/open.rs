@@ -19,9 +19,10 @@ const LOCK_FILE: &str = "livewatt.lock";
 const APPLICATION_ID: i64 = 0x4c57_5454;
 
 /// The migrations, in order; the number of a database's schema is the number of those applied.
-const MIGRATIONS: &[&str] = &[include_str!(
-    "../../migrations/sqlite/0001_create_tables.sql"
-)];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_create_tables.sql"),
+    include_str!("../../migrations/sqlite/0002_narrow_presence.sql"),
+];
 
 /// Statements kept prepared per connection: about as many as there are.
 const PREPARED_STATEMENTS: usize = 256;

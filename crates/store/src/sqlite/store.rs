@@ -14,11 +14,12 @@ use livewatt_domain::{
 };
 
 use super::{
-    SqliteStore, accounts, clients, commit, devices, links, log, operation, users, webhooks,
+    SqliteStore, accounts, clients, commit, devices, fleet, links, log, operation, users, webhooks,
 };
 use crate::{
-    AccountsOf, BudgetUsage, Fences, LaneStep, LogPage, LogQuery, Page, PageRequest, PresenceFlush,
-    SealedCredentials, Store, StoreResult, StoredToken, UnitOfWork, User,
+    AccountsOf, BudgetUsage, Fences, FleetAccount, FleetDevice, LaneStep, LogPage, LogQuery, Page,
+    PageRequest, PresenceFlush, SealedCredentials, Store, StoreResult, StoredToken, UnitOfWork,
+    User,
 };
 
 #[async_trait]
@@ -93,6 +94,29 @@ impl Store for SqliteStore {
 
     async fn find_account(&self, id: AccountId) -> StoreResult<Option<(Account, AccountSchedule)>> {
         self.read(move |c| accounts::find(c, id)).await
+    }
+
+    async fn account_to_fetch(
+        &self,
+        id: AccountId,
+    ) -> StoreResult<Option<(Account, Option<SealedCredentials>)>> {
+        self.read(move |c| accounts::to_fetch(c, id)).await
+    }
+
+    async fn fleet_accounts(
+        &self,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> StoreResult<Vec<FleetAccount>> {
+        self.read(move |c| fleet::accounts(c, after, limit)).await
+    }
+
+    async fn fleet_devices(
+        &self,
+        after: Option<DeviceId>,
+        limit: u32,
+    ) -> StoreResult<Vec<FleetDevice>> {
+        self.read(move |c| fleet::devices(c, after, limit)).await
     }
 
     async fn find_accounts_of_vendor(

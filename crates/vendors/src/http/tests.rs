@@ -41,6 +41,7 @@ fn errors_do_not_repeat_the_body() {
         started_at: now(),
         received_at: now(),
         place: "cloud.example/v1".to_owned(),
+        room: None,
     };
     let Err(AccountOutcome::Malformed(text)) = response.json::<Vec<u8>>() else {
         panic!("taken for a list")

@@ -1,0 +1,117 @@
+//! What a starting server reads.
+
+use std::sync::Arc;
+
+use livewatt_domain::{
+    account::{AccountSchedule, AccountStatus},
+    id::AccountId,
+};
+
+use super::{Story, minute};
+use crate::{
+    CredentialsChange, FleetAccount, FleetDevice, PresenceFlush, SealedCredentials, Store,
+    StoreResult,
+};
+
+/// Page by page, each once, in the order of their IDs; accounts that are not active are left out.
+pub async fn is_read_page_by_page(store: Arc<dyn Store>) -> StoreResult<()> {
+    let story = Story::begin(store).await?;
+    let mut accounts = vec![story.account.clone()];
+    for number in 0..4 {
+        let mut account = story.account.clone();
+        account.id = AccountId::new(minute(number), story.entropy());
+        account.vendor_account_id = format!("{number}@acme.example");
+        account.listed_at = Some(minute(number));
+        if number == 2 {
+            account.status = AccountStatus::Invalidated;
+        }
+        let mut unit = story.unit();
+        unit.fence = story.fences.of(account.id);
+        unit.accounts
+            .push(story.saving(&account, CredentialsChange::Keep));
+        story.store.commit(unit).await?;
+        accounts.push(account);
+    }
+    let schedule = AccountSchedule {
+        failures: 3,
+        ..AccountSchedule::new(Some(minute(9)))
+    };
+    let flush = PresenceFlush {
+        schedules: vec![(story.account.id, schedule.clone())],
+        ..PresenceFlush::default()
+    };
+    story.store.flush_presence(flush).await?;
+    accounts.retain(|account| account.status == AccountStatus::Active);
+    accounts.sort_by_key(|account| account.id);
+    let expected: Vec<FleetAccount> = accounts
+        .iter()
+        .map(|account| FleetAccount {
+            id: account.id,
+            integration: account.integration.clone(),
+            listed_at: account.listed_at,
+            schedule: (account.id == story.account.id).then(|| schedule.clone()),
+        })
+        .collect();
+    let mut found = Vec::new();
+    loop {
+        let after = found.last().map(|account: &FleetAccount| account.id);
+        let page = story.store.fleet_accounts(after, 3).await?;
+        if page.is_empty() {
+            break;
+        }
+        found.extend(page);
+    }
+    assert_eq!(found, expected);
+    Ok(())
+}
+
+/// Devices come with what moves quietly as it is now.
+pub async fn shows_devices_as_they_are(store: Arc<dyn Store>) -> StoreResult<()> {
+    let story = Story::begin(store).await?;
+    let first = story.discover(1).await?;
+    let second = story.discover(2).await?;
+    let (changed, change) = story.changed(&second);
+    let mut unit = story.unit();
+    unit.devices.push(change);
+    story.store.commit(unit).await?;
+    let flush = PresenceFlush {
+        seen: vec![(first.id, minute(30))],
+        ..PresenceFlush::default()
+    };
+    story.store.flush_presence(flush).await?;
+    let row = |device: &livewatt_domain::device::Device, last_seen| FleetDevice {
+        id: device.id,
+        account_id: device.account_id,
+        vendor_device: device.vendor_device.clone(),
+        last_seen,
+        is_active: device.is_active(),
+        is_asleep: false,
+        missed_listings: 0,
+    };
+    let expected = [row(&first, minute(30)), row(&changed, changed.last_seen)];
+    assert_eq!(story.store.fleet_devices(None, 10).await?, expected);
+    let rest = story.store.fleet_devices(Some(first.id), 10).await?;
+    assert_eq!(rest, expected[1..]);
+    Ok(())
+}
+
+/// An account comes with its credentials, if it has any.
+pub async fn an_account_to_fetch_brings_its_credentials(store: Arc<dyn Store>) -> StoreResult<()> {
+    let story = Story::begin(store).await?;
+    let (account, id) = (story.account.clone(), story.account.id);
+    let found = story.store.account_to_fetch(id).await?;
+    assert_eq!(found, Some((account.clone(), None)));
+    let mut unit = story.unit();
+    let change = CredentialsChange::Replace(vec![1, 2, 3]);
+    unit.accounts.push(story.saving(&account, change));
+    story.store.commit(unit).await?;
+    let sealed = SealedCredentials {
+        sealed: vec![1, 2, 3],
+        version: account.credentials_version,
+    };
+    let found = story.store.account_to_fetch(id).await?;
+    assert_eq!(found, Some((account, Some(sealed))));
+    let nobody = AccountId::new(minute(7), story.entropy());
+    assert_eq!(story.store.account_to_fetch(nobody).await?, None);
+    Ok(())
+}
