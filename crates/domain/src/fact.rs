@@ -7,7 +7,10 @@
 //! Values are checked here, at the edge: a number outside of the field's range, or one that is not
 //! finite, becomes [`Reading::Unknown`] and is counted in [`Observation::rejected`].
 
-use std::{hash::Hasher as _, marker::PhantomData, ops::RangeInclusive};
+use std::{
+    collections::HashMap, hash::Hasher as _, marker::PhantomData, ops::RangeInclusive,
+    sync::LazyLock,
+};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -61,6 +64,15 @@ impl Field {
     /// Whether the field tells a position, which needs a scope of its own.
     pub fn is_position(self) -> bool {
         matches!(self.0.path, "location.longitude" | "location.latitude")
+    }
+
+    /// The field with this path. Where several kinds have it, the paths are all that is the same.
+    pub fn named(path: &str) -> Option<Self> {
+        static FIELDS: LazyLock<HashMap<&'static str, Field>> = LazyLock::new(|| {
+            let fields = DeviceKind::ALL.into_iter().flat_map(Field::all);
+            fields.map(|field| (field.path(), field)).collect()
+        });
+        FIELDS.get(path).copied()
     }
 
     /// All fields of a kind.

@@ -284,13 +284,9 @@ fn note_presence(device: &mut Device, document: &mut Document, seen: &Observatio
 }
 
 /// Decides whether the outcome is worth an event; only then do document and version move.
-fn settle(merged: &mut Merged, document: Document) {
+fn settle(merged: &mut Merged, mut candidate: Document) {
     let device = &mut merged.device;
-    let candidate = Device {
-        document,
-        ..device.clone()
-    }
-    .current_document();
+    device.lay_times_over(&mut candidate);
     let paths = changed_paths(device.document.as_map(), candidate.as_map());
     if paths.iter().any(|path| !is_time_only(path)) {
         device.document = candidate;

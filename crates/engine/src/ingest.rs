@@ -69,14 +69,15 @@ impl Engine {
         id: AccountId,
         intake: &Intake<'_>,
     ) -> EngineResult<Option<Vec<Device>>> {
-        let account = match self.store.find_account(id).await? {
-            Some((account, _)) if account.status == AccountStatus::Active => account,
+        let (account, devices) = match self.store.account_with_devices(id).await? {
+            Some((account, devices)) if account.status == AccountStatus::Active => {
+                (account, devices)
+            }
             _ => return Ok(None),
         };
-        let mut drafts: Vec<Draft> = self
-            .devices_of(id)
-            .await?
+        let mut drafts: Vec<Draft> = devices
             .into_iter()
+            .map(|device| self.presence.overlay(device))
             .map(|device| Draft {
                 from_version: Some(device.version),
                 device,

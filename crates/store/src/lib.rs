@@ -87,6 +87,11 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         &self,
         id: AccountId,
     ) -> StoreResult<Option<(Account, Option<SealedCredentials>)>>;
+    /// An account with all its devices, as of one moment: what a merge begins with.
+    async fn account_with_devices(
+        &self,
+        id: AccountId,
+    ) -> StoreResult<Option<(Account, Vec<Device>)>>;
     /// The active accounts of the installation in the order of their IDs, from beyond `after`: what
     /// a starting server reads, so no more of each than it holds in memory.
     async fn fleet_accounts(

@@ -24,7 +24,6 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    fact::Field,
     id::{AccountId, ClientId, DeviceId, UserId},
     kind::DeviceKind,
     scope::Scope,
@@ -175,13 +174,16 @@ impl Device {
     /// The document with today's `lastSeen` and `lastUpdated` laid over it: what the API serves.
     pub fn current_document(&self) -> Document {
         let mut document = self.document.clone();
-        document.set_path("lastSeen", wire(self.last_seen).into());
-        for block in Field::blocks(self.kind()) {
-            if let Some(at) = self.stamps.block_updated(self.kind(), block) {
-                document.set_path(&format!("{block}.lastUpdated"), wire(at).into());
-            }
-        }
+        self.lay_times_over(&mut document);
         document
+    }
+
+    /// Puts today's `lastSeen` and `lastUpdated` into a document of the device.
+    pub(crate) fn lay_times_over(&self, document: &mut Document) {
+        document.set_path("lastSeen", wire(self.last_seen).into());
+        for (block, at) in self.stamps.updated_blocks(self.kind()) {
+            document.set_path(&format!("{block}.lastUpdated"), wire(at).into());
+        }
     }
 
     /// Whether live data can be had now; `None` while not known (vehicles only).

@@ -1,9 +1,12 @@
 //! Where the value of a field came from: what decides whether a later fact may replace it.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, MapAccess, Visitor},
+};
 
 use crate::{fact::Field, kind::DeviceKind};
 
@@ -66,35 +69,52 @@ impl From<Row> for Stamp {
     }
 }
 
-/// The stamps of a device's fields, by the field's dotted path.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Stamps(BTreeMap<String, Stamp>);
+/// The stamps of a device's fields, sorted by the fields' dotted paths. Stored as an object of
+/// them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stamps(Vec<(Field, Stamp)>);
 
 impl Stamps {
     /// The stamp of a field; `None` while no fact about it was ever taken.
     pub fn get(&self, field: Field) -> Option<&Stamp> {
-        self.0.get(field.path())
+        let index = self.find(field).ok()?;
+        self.0.get(index).map(|(_, stamp)| stamp)
     }
 
     /// Records where the value of a field came from.
     pub fn set(&mut self, field: Field, stamp: Stamp) {
-        match self.0.get_mut(field.path()) {
-            Some(slot) => *slot = stamp,
-            None => {
-                self.0.insert(field.path().to_owned(), stamp);
+        match self.find(field) {
+            Ok(index) => self.0[index] = (field, stamp),
+            Err(index) => self.0.insert(index, (field, stamp)),
+        }
+    }
+
+    fn find(&self, field: Field) -> Result<usize, usize> {
+        self.0
+            .binary_search_by(|(known, _)| known.path().cmp(field.path()))
+    }
+
+    /// The `lastUpdated` of every block that has one, as [`Stamps::block_updated`] tells it.
+    pub fn updated_blocks(&self, kind: DeviceKind) -> Vec<(&'static str, Timestamp)> {
+        let mut updated: Vec<(&'static str, Timestamp)> = Vec::with_capacity(4);
+        for (field, stamp) in &self.0 {
+            let Some((block, at)) = field.block().zip(updated_at(kind, stamp)) else {
+                continue;
+            };
+            // Sorted by path, the fields of a block follow each other.
+            match updated.last_mut() {
+                Some((last, newest)) if *last == block => *newest = at.max(*newest),
+                _ => updated.push((block, at)),
             }
         }
+        updated
     }
 
     /// A block's `lastUpdated`: the vendor's own time where given, else when we saw a change; for
     /// HVACs whichever is newer.
     pub fn block_updated(&self, kind: DeviceKind, block: &str) -> Option<Timestamp> {
         self.of_block(kind, block)
-            .filter_map(|stamp| match kind {
-                DeviceKind::Hvac => stamp.observed_at.max(stamp.changed_at),
-                _ => stamp.observed_at.or(stamp.changed_at),
-            })
+            .filter_map(|stamp| updated_at(kind, stamp))
             .max()
     }
 
@@ -109,5 +129,105 @@ impl Stamps {
         Field::all(kind)
             .filter(move |field| field.block() == Some(block))
             .filter_map(|field| self.get(field))
+    }
+}
+
+fn updated_at(kind: DeviceKind, stamp: &Stamp) -> Option<Timestamp> {
+    match kind {
+        DeviceKind::Hvac => stamp.observed_at.max(stamp.changed_at),
+        _ => stamp.observed_at.or(stamp.changed_at),
+    }
+}
+
+impl Serialize for Stamps {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(field, stamp)| (field.path(), stamp)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Stamps {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(StampsVisitor)
+    }
+}
+
+struct StampsVisitor;
+
+impl<'de> Visitor<'de> for StampsVisitor {
+    type Value = Stamps;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stamps by path")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Stamps, A::Error> {
+        let mut stamps = Stamps(Vec::with_capacity(map.size_hint().unwrap_or(32)));
+        while let Some((KnownField(field), stamp)) = map.next_entry()? {
+            // A field that is no more has no need of its stamp.
+            if let Some(field) = field {
+                stamps.set(field, stamp);
+            }
+        }
+        Ok(stamps)
+    }
+}
+
+/// A field by its path; read without making a string of it.
+struct KnownField(Option<Field>);
+
+impl<'de> Deserialize<'de> for KnownField {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PathVisitor;
+
+        impl Visitor<'_> for PathVisitor {
+            type Value = KnownField;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the path of a field")
+            }
+
+            fn visit_str<E: de::Error>(self, path: &str) -> Result<KnownField, E> {
+                Ok(KnownField(Field::named(path)))
+            }
+        }
+
+        deserializer.deserialize_str(PathVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::vehicle;
+
+    #[test]
+    fn are_stored_by_path_and_come_back() {
+        let stamp = |second| Stamp {
+            observed_at: None,
+            started_at: Timestamp::constant(second, 0),
+            received_at: Timestamp::constant(second + 1, 0),
+            changed_at: Some(Timestamp::constant(second, 0)),
+            via: Via::Poll,
+        };
+        let mut stamps = Stamps::default();
+        stamps.set(vehicle::ODOMETER.field(), stamp(1));
+        stamps.set(vehicle::BATTERY_LEVEL.field(), stamp(2));
+        stamps.set(vehicle::ODOMETER.field(), stamp(3));
+        let text = serde_json::to_string(&stamps).unwrap();
+        assert!(text.starts_with("{\"chargeState.batteryLevel\":"), "{text}");
+        let again: Stamps = serde_json::from_str(&text).unwrap();
+        assert_eq!(again, stamps);
+        assert_eq!(
+            again.get(vehicle::ODOMETER.field()).map(|s| s.started_at),
+            Some(Timestamp::constant(3, 0))
+        );
+        let foreign = text.replace("batteryLevel", "noSuchField");
+        let fewer: Stamps = serde_json::from_str(&foreign).unwrap();
+        assert_eq!(fewer.get(vehicle::BATTERY_LEVEL.field()), None);
+        let kind = DeviceKind::Vehicle;
+        let blocks: Vec<_> = Field::blocks(kind)
+            .filter_map(|block| Some((block, stamps.block_updated(kind, block)?)))
+            .collect();
+        assert_eq!(stamps.updated_blocks(kind), blocks);
     }
 }

@@ -92,6 +92,12 @@ pub async fn shows_devices_as_they_are(store: Arc<dyn Store>) -> StoreResult<()>
     assert_eq!(story.store.fleet_devices(None, 10).await?, expected);
     let rest = story.store.fleet_devices(Some(first.id), 10).await?;
     assert_eq!(rest, expected[1..]);
+    let whole = story.store.account_with_devices(story.account.id).await?;
+    let first = livewatt_domain::device::Device {
+        last_seen: minute(30),
+        ..first
+    };
+    assert_eq!(whole, Some((story.account.clone(), vec![first, changed])));
     Ok(())
 }
 
@@ -113,5 +119,6 @@ pub async fn an_account_to_fetch_brings_its_credentials(store: Arc<dyn Store>) -
     assert_eq!(found, Some((account, Some(sealed))));
     let nobody = AccountId::new(minute(7), story.entropy());
     assert_eq!(story.store.account_to_fetch(nobody).await?, None);
+    assert_eq!(story.store.account_with_devices(nobody).await?, None);
     Ok(())
 }

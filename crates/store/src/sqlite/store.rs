@@ -103,6 +103,17 @@ impl Store for SqliteStore {
         self.read(move |c| accounts::to_fetch(c, id)).await
     }
 
+    async fn account_with_devices(
+        &self,
+        id: AccountId,
+    ) -> StoreResult<Option<(Account, Vec<Device>)>> {
+        self.read(move |c| match accounts::find(c, id)? {
+            Some((account, _)) => Ok(Some((account, devices::of_account(c, id)?))),
+            None => Ok(None),
+        })
+        .await
+    }
+
     async fn fleet_accounts(
         &self,
         after: Option<AccountId>,
