@@ -68,9 +68,7 @@ pub(super) fn client(options: &EngineOptions) -> EngineResult<reqwest::Client> {
     reqwest::Client::builder()
         .user_agent(concat!("livewatt/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
-        .dns_resolver(GuardedResolver {
-            policy: options.egress,
-        })
+        .dns_resolver(GuardedResolver::new(options.egress))
         .timeout(unsigned(options.delivery_timeout))
         .tcp_nodelay(true)
         .no_proxy()
