@@ -256,7 +256,7 @@ impl Observation {
         let field = key.field();
         let reading = match value.map(serde_json::to_value) {
             None => Reading::Unknown,
-            Some(Ok(value)) if is_acceptable(key.spec(), &value) => {
+            Some(Ok(value)) if is_acceptable(key.spec(), &value, self.received_at) => {
                 Reading::Known(as_printed(field, value))
             }
             Some(_) => {
@@ -299,8 +299,12 @@ impl Observation {
     }
 }
 
-fn is_acceptable(spec: &FieldSpec, value: &Value) -> bool {
+fn is_acceptable(spec: &FieldSpec, value: &Value, now: Timestamp) -> bool {
     match (&spec.range, value) {
+        // Nothing that answers was installed after it did.
+        (None, Value::String(text)) if spec.path == INSTALLATION_DATE => {
+            text.parse::<Timestamp>().is_ok_and(|at| at <= now)
+        }
         // A float that is not finite serializes as null.
         (_, Value::Null) => false,
         (Some(range), value) => value.as_f64().is_some_and(|number| range.contains(&number)),
@@ -309,10 +313,13 @@ fn is_acceptable(spec: &FieldSpec, value: &Value) -> bool {
     }
 }
 
+/// The one moment among the values.
+const INSTALLATION_DATE: &str = "information.installationDate";
+
 /// Moments as the contract prints them; everything else as it is.
 fn as_printed(field: Field, value: Value) -> Value {
     match (field.path(), &value) {
-        ("information.installationDate", Value::String(text)) => text
+        (INSTALLATION_DATE, Value::String(text)) => text
             .parse()
             .map_or(value, |at| Value::String(crate::time::wire(at))),
         _ => value,
@@ -380,6 +387,18 @@ mod tests {
         assert_eq!(seen.facts[0].reading, Reading::Unknown);
         assert_eq!(seen.facts[1].reading, Reading::Unknown);
         assert_eq!(seen.facts[2].reading, Reading::Known(0.0.into()));
+    }
+
+    #[test]
+    fn nothing_was_installed_in_the_future() {
+        let mut seen = observation();
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        seen.tell(inverter::INSTALLATION_DATE, Some(at(1)), None);
+        seen.tell(inverter::INSTALLATION_DATE, Some(at(-1)), None);
+        assert_eq!(seen.rejected, 1);
+        assert_eq!(seen.facts[0].reading, Reading::Unknown);
+        let known = Reading::Known("1969-12-31T23:59:59.000Z".into());
+        assert_eq!(seen.facts[1].reading, known);
     }
 
     #[test]

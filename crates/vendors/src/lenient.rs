@@ -75,6 +75,17 @@ impl<T> Told<T> {
     }
 }
 
+/// Longest identifier of a vendor, bytes: it becomes part of a database key and of paths.
+const LONGEST_ID: usize = 256;
+
+impl Told<String> {
+    /// A text that can be an identifier; an empty one, or one of kilobytes, is odd.
+    pub(crate) fn identifier(self) -> Self {
+        let is_usable = |id: &String| (1..=LONGEST_ID).contains(&id.len());
+        self.and_then("(no ID)", |id| Some(id).filter(is_usable))
+    }
+}
+
 impl Told<Number> {
     /// The number times `factor`.
     pub(crate) fn times(self, factor: f64) -> Self {

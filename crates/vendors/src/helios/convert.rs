@@ -25,7 +25,7 @@ const RESTING_W: f64 = 10.0;
 /// What is fixed about a site; `None` if it has no ID.
 pub(super) fn site(told: Told<wire::Site>, drift: &mut Drift) -> Option<Site> {
     let told = told.take("sites[]", drift)?;
-    let id = told.id.take("site.id", drift).filter(|id| !id.is_empty())?;
+    let id = told.id.identifier().take("site.id", drift)?;
     let timezone = told
         .timezone
         .take("site.timezone", drift)
@@ -142,8 +142,9 @@ impl Reader<'_> {
             return;
         }
         let block = block.take(name, self.drift).and_then(|mut block| {
-            let id = block.take_id().take(&format!("{name}.id"), self.drift)?;
-            (!id.is_empty()).then_some((block, id))
+            let id = block.take_id().identifier();
+            let id = id.take(&format!("{name}.id"), self.drift)?;
+            Some((block, id))
         });
         let Some((mut block, id)) = block else {
             self.told.is_complete = false;

@@ -24,8 +24,10 @@ pub(super) fn inventory(cars: List<wire::ListedCar>, drift: &mut Drift) -> Inven
     let listed = cars.len();
     let devices = cars
         .into_iter()
-        .filter_map(|car| car.take("cars[]", drift)?.id.take("cars[].id", drift))
-        .filter(|id| !id.is_empty())
+        .filter_map(|car| {
+            let id = car.take("cars[]", drift)?.id.identifier();
+            id.take("cars[].id", drift)
+        })
         .map(|id| VendorDevice {
             kind: DeviceKind::Vehicle,
             id,

@@ -71,7 +71,7 @@ fn observation(
     response: &Response,
     drift: &mut Drift,
 ) -> Option<Observation> {
-    let id = id.take("id", drift).filter(|id| !id.is_empty())?;
+    let id = id.identifier().take("id", drift)?;
     Some(Observation::new(
         VendorDevice { kind, id },
         Completeness::Complete,
@@ -255,7 +255,8 @@ pub(super) fn delivery(body: &[u8], now: Timestamp) -> Result<PushBatch, PushErr
         account_id,
         changes,
     } = delivery;
-    let (Told::Value(vendor_account_id), Told::Value(changes)) = (account_id, changes) else {
+    let (Told::Value(vendor_account_id), Told::Value(changes)) = (account_id.identifier(), changes)
+    else {
         return Err(malformed("account or changes are missing"));
     };
     let mut batch = PushBatch {
@@ -285,16 +286,16 @@ pub(super) fn delivery(body: &[u8], now: Timestamp) -> Result<PushBatch, PushErr
 fn pushed(change: wire::Change, now: Timestamp) -> Option<Observation> {
     let kind_of_change = change.r#type.as_value().map_or("", String::as_str);
     let (kind, id) = match kind_of_change.starts_with("vehicle") {
-        true => (DeviceKind::Vehicle, &change.vin),
-        false => (DeviceKind::Charger, &change.serial),
+        true => (DeviceKind::Vehicle, change.vin),
+        false => (DeviceKind::Charger, change.serial),
     };
-    let id = id.as_value().filter(|id| !id.is_empty())?.clone();
+    let mut drift = Drift::default();
+    let id = id.identifier().take("id", &mut drift)?;
     let device = VendorDevice { kind, id };
     let mut seen = Observation::new(device, Completeness::Partial, Via::Push, now, now);
     if kind_of_change.ends_with("_offline") {
         seen.presence = Presence::Offline;
     }
-    let mut drift = Drift::default();
     if let Some(charge) = change.charge.take("charge", &mut drift) {
         let mut teller = Teller {
             seen: &mut seen,

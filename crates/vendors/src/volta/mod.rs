@@ -121,16 +121,14 @@ impl Volta {
             return Err(LinkProblem::Mismatch);
         }
         let answer = lenient::object::<wire::Tokens>(&response).map_err(link_problem)?;
-        let vendor_account_id = answer
-            .account_id
-            .as_value()
-            .cloned()
-            .filter(|id| !id.is_empty());
+        let vendor_account_id = answer.account_id.clone().identifier();
         match (tokens(answer, cx.clock.now()), vendor_account_id) {
-            (Some(tokens), Some(vendor_account_id)) => Ok(LinkOutcome::Done(LinkedAccount {
-                vendor_account_id,
-                credentials: seal(&tokens),
-            })),
+            (Some(tokens), lenient::Told::Value(vendor_account_id)) => {
+                Ok(LinkOutcome::Done(LinkedAccount {
+                    vendor_account_id,
+                    credentials: seal(&tokens),
+                }))
+            }
             _ => Err(LinkProblem::Unexpected(
                 "the answer holds no tokens".to_owned(),
             )),
