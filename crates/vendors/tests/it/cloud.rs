@@ -27,6 +27,8 @@ pub(crate) enum Answer {
         headers: Vec<(&'static str, String)>,
         body: String,
     },
+    /// These bytes, whatever they are, with status 200.
+    Raw(Vec<u8>),
     /// None, ever.
     Hang,
     /// 50 MB of something that begins like JSON.
@@ -117,6 +119,7 @@ async fn answer(
     let next = cloud.answers.lock().unwrap().pop_front();
     match next {
         None => StatusCode::IM_A_TEAPOT.into_response(),
+        Some(Answer::Raw(body)) => body.into_response(),
         Some(Answer::Hang) => std::future::pending().await,
         Some(Answer::Huge) => {
             let chunk = Bytes::from(vec![b'['; 64 * 1024]);

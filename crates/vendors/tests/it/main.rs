@@ -1,8 +1,13 @@
 //! The adapters against a scripted cloud, over real HTTP.
 
-#![expect(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "what goes wrong here fails the test, and long runs tell what they did"
+)]
 
 mod adapters;
 mod cloud;
 mod conformance;
+mod fuzz;
 mod lab;
