@@ -24,6 +24,7 @@ pub mod options;
 mod poll;
 mod presence;
 pub mod push;
+mod retention;
 pub mod runtime;
 pub mod stations;
 pub mod users;
@@ -45,7 +46,7 @@ pub use vault::{Vault, VaultError};
 
 use crate::{
     deliver::Deliveries, events::Feed, fleet::Fleet, poll::breaker::Breakers, presence::Presence,
-    stations::Stations,
+    retention::Retention, stations::Stations,
 };
 
 /// Everything Livewatt is made of, wired together. Cheap to share behind an [`Arc`].
@@ -66,6 +67,7 @@ pub struct Engine {
     stations: Stations,
     feed: Feed,
     breakers: Breakers,
+    retention: Retention,
     poll_wake: Notify,
     /// Held while an account is linked: two links at a time must not make one account twice, or
     /// one too many.
@@ -133,6 +135,7 @@ impl Engine {
             stations: Stations::default(),
             feed: Feed::default(),
             breakers,
+            retention: Retention::default(),
             poll_wake: Notify::new(),
             linking: tokio::sync::Mutex::default(),
         });

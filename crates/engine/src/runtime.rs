@@ -121,17 +121,3 @@ async fn nap(engine: &Engine, until: Option<Timestamp>, wake: &Notify, stop: &Ca
         () = stop.cancelled() => {}
     }
 }
-
-impl Engine {
-    /// Drops what retention no longer keeps; returns the number of slices of the log.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn prune(&self) -> crate::EngineResult<u32> {
-        let now = self.now();
-        let keep_from = now
-            .saturating_sub(self.options.event_retention)
-            .unwrap_or(Timestamp::UNIX_EPOCH);
-        Ok(self.store.prune(keep_from).await?)
-    }
-}

@@ -157,9 +157,12 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         after: Position,
         limit: u32,
     ) -> StoreResult<u32>;
-    /// Drops the whole time slices of the log that end before `keep_from`; returns how many. Also
-    /// forgets delivery attempts and ended link sessions of before.
-    async fn prune(&self, keep_from: Timestamp) -> StoreResult<u32>;
+    /// When the newest event of all was made, by the clock of then; `None` if there is none.
+    async fn newest_event_at(&self) -> StoreResult<Option<Timestamp>>;
+    /// Drops the whole time slices of the log that ended before `keep_from`; returns how many. Also
+    /// forgets delivery attempts and ended link sessions of before. `now` tells which slices are
+    /// dated in the future, by a clock that was wrong.
+    async fn prune(&self, keep_from: Timestamp, now: Timestamp) -> StoreResult<u32>;
 
     // ---- webhooks ---------------------------------------------------------------------------
 

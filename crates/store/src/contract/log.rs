@@ -193,8 +193,8 @@ pub async fn is_pruned_by_whole_days(store: Arc<dyn Store>) -> StoreResult<()> {
         );
     }
     // In the middle of day 10: days 0 to 9 have ended.
-    assert_eq!(story.store.prune(day(10)).await?, 10);
-    assert_eq!(story.store.prune(day(10)).await?, 0);
+    assert_eq!(story.store.prune(day(10), day(40)).await?, 10);
+    assert_eq!(story.store.prune(day(10), day(40)).await?, 0);
     let page = story.events(story.client, START).await?;
     assert_eq!(page.events.len(), 60);
     assert_eq!(page.kept_from, Position(positions[9].0 + 1));
@@ -236,7 +236,7 @@ pub async fn positions_outlive_the_events(store: Arc<dyn Store>) -> StoreResult<
     let last = story
         .log(vec![story.event(day(0)), story.event(day(1))])
         .await?;
-    assert_eq!(story.store.prune(day(2)).await?, 2);
+    assert_eq!(story.store.prune(day(2), day(2)).await?, 2);
     assert_eq!(story.store.last_position(story.client).await?, last);
     let page = story.events(story.client, START).await?;
     assert!(page.events.is_empty());
@@ -267,11 +267,68 @@ pub async fn goes_on_when_the_clock_goes_back(store: Arc<dyn Store>) -> StoreRes
         bodies(&story.events(story.client, START).await?.events),
         written
     );
-    assert_eq!(story.store.prune(day(4)).await?, 1);
+    assert_eq!(story.store.prune(day(4), day(4)).await?, 2);
     assert_eq!(
         bodies(&story.events(story.client, START).await?.events),
         written[2..]
     );
+    Ok(())
+}
+
+/// A clock that was a year ahead for an hour: what is written after it is dropped in time, and
+/// nothing before.
+pub async fn outlives_a_clock_that_was_ahead(store: Arc<dyn Store>) -> StoreResult<()> {
+    let story = Story::begin(store).await?;
+    let mut written = Vec::new();
+    // Twice on day 2, before and after the clock was wrong.
+    for days in [0, 1, 2, 367, 2, 3, 4, 368, 5] {
+        let event = story.event(day(days));
+        story.log(vec![event.clone()]).await?;
+        written.push(event);
+    }
+    let left = async || {
+        let page = story.events(story.client, START).await?;
+        assert!(page.events.is_sorted_by_key(|event| event.position));
+        StoreResult::Ok(bodies(&page.events))
+    };
+    assert_eq!(left().await?, written);
+    assert_eq!(story.store.newest_event_at().await?, Some(day(5)));
+    assert_eq!(story.store.prune(day(2), day(5)).await?, 2);
+    assert_eq!(left().await?, written[2..]);
+    // With its own day goes what was written while the clock was ahead.
+    assert_eq!(story.store.prune(day(3), day(6)).await?, 2 + 1);
+    assert_eq!(left().await?, written[5..]);
+    assert_eq!(story.store.prune(day(5), day(8)).await?, 2);
+    assert_eq!(left().await?, written[7..]);
+    assert_eq!(story.store.prune(day(6), day(9)).await?, 2);
+    assert_eq!(left().await?, []);
+    // The days that were dated ahead come after all.
+    let last = story.store.last_position(story.client).await?;
+    for days in [367, 368] {
+        assert!(story.log(vec![story.event(day(days))]).await? > last);
+    }
+    assert_eq!(left().await?.len(), 2);
+    Ok(())
+}
+
+/// A clock that was a year behind for an hour takes nothing along.
+pub async fn outlives_a_clock_that_was_behind(store: Arc<dyn Store>) -> StoreResult<()> {
+    let story = Story::begin(store).await?;
+    let mut written = Vec::new();
+    for days in [366, 367, 2, 368] {
+        let event = story.event(day(days));
+        story.log(vec![event.clone()]).await?;
+        written.push(event);
+    }
+    let left = async || StoreResult::Ok(bodies(&story.events(story.client, START).await?.events));
+    // While it is behind, and after it was set right.
+    assert_eq!(story.store.prune(day(-28), day(2)).await?, 0);
+    assert_eq!(story.store.prune(day(338), day(368)).await?, 0);
+    assert_eq!(left().await?, written);
+    assert_eq!(story.store.prune(day(367), day(397)).await?, 1);
+    assert_eq!(left().await?, written[1..]);
+    assert_eq!(story.store.prune(day(368), day(398)).await?, 2);
+    assert_eq!(left().await?, written[3..]);
     Ok(())
 }
 

@@ -39,10 +39,10 @@ pub async fn old_attempts_and_sessions_are_forgotten(store: Arc<dyn Store>) -> S
     story.store.save_lane(step).await?;
     let (_, token_hash) = story.add_user(story.client, "bob", 1).await?;
 
-    story.store.prune(minute(6)).await?;
+    story.store.prune(minute(6), day(9)).await?;
     assert_eq!(story.store.delivery_attempts(webhook.id, 9).await?.len(), 1);
     assert!(story.store.find_link_session(token_hash).await?.is_some());
-    story.store.prune(day(3)).await?;
+    story.store.prune(day(3), day(9)).await?;
     assert_eq!(story.store.delivery_attempts(webhook.id, 9).await?, []);
     assert_eq!(story.store.find_link_session(token_hash).await?, None);
     assert!(

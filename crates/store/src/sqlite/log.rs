@@ -45,6 +45,15 @@ pub(super) fn last_position(connection: &Connection, client: ClientId) -> StoreR
     head(connection, client).map(|head| head.position)
 }
 
+/// When the newest event happened, by the clock of then.
+pub(super) fn newest_event_at(connection: &Connection) -> StoreResult<Option<Timestamp>> {
+    let Some(slice) = slices::all(connection)?.pop() else {
+        return Ok(None);
+    };
+    let sql = format!("select created_at from {slice} order by position desc limit 1");
+    query_one(connection, &sql, [], |columns| columns.time())
+}
+
 pub(super) fn events_after(connection: &Connection, query: &LogQuery) -> StoreResult<LogPage> {
     let head = head(connection, query.client_id)?;
     let until = query
@@ -99,12 +108,13 @@ pub(super) fn count_after(
     Ok(counted)
 }
 
-/// Drops the oldest slice if it ends before `keep_from`; returns whether it did.
+/// Drops the oldest slice if it ended before `keep_from`; returns whether it did.
 pub(super) fn drop_oldest_slice(
     connection: &Connection,
     keep_from: Timestamp,
+    now: Timestamp,
 ) -> StoreResult<bool> {
-    let Some(slice) = slices::oldest_before(connection, keep_from)? else {
+    let Some(slice) = slices::oldest_before(connection, keep_from, now)? else {
         return Ok(false);
     };
     let sql = format!(

@@ -16,12 +16,13 @@ const DATABASE_FILE: &str = "livewatt.db";
 const LOCK_FILE: &str = "livewatt.lock";
 
 /// Written into the head of our databases, to tell them from others: `LWTT`.
-const APPLICATION_ID: i64 = 0x4c57_5454;
+pub(super) const APPLICATION_ID: i64 = 0x4c57_5454;
 
 /// The migrations, in order; the number of a database's schema is the number of those applied.
-const MIGRATIONS: &[&str] = &[
+pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_create_tables.sql"),
     include_str!("../../migrations/sqlite/0002_narrow_presence.sql"),
+    include_str!("../../migrations/sqlite/0003_order_slices_by_position.sql"),
 ];
 
 /// Statements kept prepared per connection: about as many as there are.

@@ -1,13 +1,15 @@
 //! The tables that hold events: one per day, so that old ones can be dropped whole.
 //!
-//! Slices are written one after the other and never again: positions rise from slice to slice. So
-//! when the clock goes back, events go to the newest slice all the same.
+//! Slices are written one after the other and never again: positions rise from slice to slice, in
+//! the order in which the slices begin, whatever their days. A clock that goes back over midnight
+//! changes nothing; one that goes back further begins a new slice, so that what follows is kept for
+//! as long as it should be, and no longer.
 
 use jiff::{SignedDuration, Timestamp};
 use livewatt_domain::webhook::Position;
 use rusqlite::{Connection, params};
 
-use super::statement::{execute, query_all, query_one};
+use super::statement::{execute, exists, query_all, query_one};
 use crate::error::StoreResult;
 
 const MILLISECONDS_PER_DAY: i64 = 86_400_000;
@@ -31,7 +33,7 @@ pub(super) fn for_writing(
     let day = day_of(at);
     let newest = query_one(
         connection,
-        "select name, day from event_slices order by day desc limit 1",
+        "select name, day from event_slices order by first_position desc limit 1",
         [],
         |columns| {
             Ok(Slice {
@@ -41,7 +43,7 @@ pub(super) fn for_writing(
         },
     )?;
     match newest {
-        Some(newest) if newest.day >= day => Ok(newest),
+        Some(newest) if (day..=day + 1).contains(&newest.day) => Ok(newest),
         _ => create(connection, at, next),
     }
 }
@@ -51,7 +53,7 @@ pub(super) fn above(connection: &Connection, after: Position) -> StoreResult<Vec
     query_all(
         connection,
         "select name from event_slices where last_position is null or last_position > ?
-         order by day",
+         order by first_position",
         [after.0],
         |columns| columns.take(),
     )
@@ -62,28 +64,72 @@ pub(super) fn all(connection: &Connection) -> StoreResult<Vec<String>> {
     above(connection, Position(0))
 }
 
-/// The oldest slice, if its day ends before `moment`.
+/// The oldest slice, if it ended before `keep_from`, looking from `now`.
+///
+/// Slices go in the order in which they were written, so one that was written while the clock was
+/// behind does not take those before it along. One dated in the future, from a clock that was ahead,
+/// is as old as the next that is not.
 pub(super) fn oldest_before(
     connection: &Connection,
-    moment: Timestamp,
+    keep_from: Timestamp,
+    now: Timestamp,
 ) -> StoreResult<Option<String>> {
-    query_one(
+    let slices = query_all(
         connection,
-        "select name from event_slices where (day + 1) * ? <= ? order by day limit 1",
-        [MILLISECONDS_PER_DAY, moment.as_millisecond()],
-        |columns| columns.take(),
-    )
+        "select name, day from event_slices order by first_position",
+        [],
+        |columns| {
+            Ok(Slice {
+                name: columns.take()?,
+                day: columns.take()?,
+            })
+        },
+    )?;
+    let is_over = slices
+        .iter()
+        .find(|slice| slice.day <= day_of(now) + 1)
+        .is_some_and(|slice| (slice.day + 1) * MILLISECONDS_PER_DAY <= keep_from.as_millisecond());
+    Ok(slices
+        .into_iter()
+        .next()
+        .filter(|_| is_over)
+        .map(|slice| slice.name))
 }
 
-/// Drops a slice.
+/// Takes a slice out of the log. Its table stays behind, for [`clear_away`].
 pub(super) fn remove(connection: &Connection, name: &str) -> StoreResult<()> {
     execute(
         connection,
         "delete from event_slices where name = ?",
         [name],
     )?;
-    connection.execute_batch(&format!("drop table {name}"))?;
     Ok(())
+}
+
+/// Deletes up to `rows` rows of tables that are no longer part of the log, and such tables once
+/// they are empty. False if there was nothing to do. Dropping a table of a large day at once would
+/// hold up every write for seconds.
+pub(super) fn clear_away(connection: &Connection, rows: u32) -> StoreResult<bool> {
+    let leftover = query_one(
+        connection,
+        "select name from sqlite_schema
+         where type = 'table' and name glob 'events_[0-9]*'
+             and name not in (select name from event_slices)
+         limit 1",
+        [],
+        |columns| columns.take::<String>(),
+    )?;
+    let Some(name) = leftover else {
+        return Ok(false);
+    };
+    let sql = format!(
+        "delete from {name} where position in
+         (select position from {name} order by position limit ?)"
+    );
+    if connection.execute(&sql, [rows])? < rows as usize {
+        connection.execute_batch(&format!("drop table {name}"))?;
+    }
+    Ok(true)
 }
 
 fn create(connection: &Connection, at: Timestamp, first: Position) -> StoreResult<Slice> {
@@ -91,7 +137,12 @@ fn create(connection: &Connection, at: Timestamp, first: Position) -> StoreResul
     let start = Timestamp::UNIX_EPOCH
         .saturating_add(SignedDuration::from_hours(24 * day))
         .unwrap_or(Timestamp::MAX);
-    let name = start.strftime("events_%Y%m%d").to_string();
+    let mut name = start.strftime("events_%Y%m%d").to_string();
+    let is_taken = "select 1 from sqlite_schema where name = ?";
+    if exists(connection, is_taken, [&name])? {
+        // The day comes again: the clock was wrong when it came first, or was set back.
+        name = format!("{name}_{}", first.0);
+    }
     execute(
         connection,
         "update event_slices set last_position = ? where last_position is null",

@@ -14,13 +14,17 @@ use livewatt_domain::{
 };
 
 use super::{
-    SqliteStore, accounts, clients, commit, devices, fleet, links, log, operation, users, webhooks,
+    SqliteStore, accounts, clients, commit, devices, fleet, links, log, operation, slices, users,
+    webhooks,
 };
 use crate::{
     AccountsOf, BudgetUsage, Fences, FleetAccount, FleetDevice, LaneStep, LogPage, LogQuery, Page,
     PageRequest, PresenceFlush, SealedCredentials, Store, StoreResult, StoredToken, UnitOfWork,
     User,
 };
+
+/// Rows of dropped slices deleted in one go: some tens of milliseconds.
+const ROWS_CLEARED_AT_ONCE: u32 = 1_000;
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -196,15 +200,23 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn prune(&self, keep_from: Timestamp) -> StoreResult<u32> {
-        // One slice per transaction, so that other writes get in between.
+    async fn newest_event_at(&self) -> StoreResult<Option<Timestamp>> {
+        self.read(log::newest_event_at).await
+    }
+
+    async fn prune(&self, keep_from: Timestamp, now: Timestamp) -> StoreResult<u32> {
+        // In small pieces, so that other writes get in between.
         let mut dropped = 0;
         while self
-            .write(move |c| log::drop_oldest_slice(c, keep_from))
+            .write(move |c| log::drop_oldest_slice(c, keep_from, now))
             .await?
         {
             dropped += 1;
         }
+        while self
+            .write(|c| slices::clear_away(c, ROWS_CLEARED_AT_ONCE))
+            .await?
+        {}
         self.write(move |c| operation::forget_before(c, keep_from))
             .await?;
         Ok(dropped)

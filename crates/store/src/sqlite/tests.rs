@@ -270,7 +270,7 @@ fn a_newer_schema_is_refused() {
             refused,
             Err(StoreError::NewerSchema {
                 found: 99,
-                known: 2
+                known: 3
             })
         ),
         "{refused:?}"
@@ -350,4 +350,86 @@ fn nobody_else_can_read_the_files() {
         let entry = entry.unwrap().path();
         assert_eq!(mode(&entry), 0o600, "{}", entry.display());
     }
+}
+
+/// A database of the first version, with three days of events.
+#[tokio::test]
+async fn an_older_database_is_brought_up_to_date() {
+    let directory = TempDir::new().unwrap();
+    let connection = Connection::open(database(&directory)).unwrap();
+    connection.execute_batch(open::MIGRATIONS[0]).unwrap();
+    for (day, first, last) in [(20_000, 1, "4"), (20_001, 5, "9"), (20_002, 10, "null")] {
+        let slice = format!(
+            "create table events_{day} (position integer primary key);
+             insert into event_slices (day, name, first_position, last_position)
+             values ({day}, 'events_{day}', {first}, {last});"
+        );
+        connection.execute_batch(&slice).unwrap();
+    }
+    connection
+        .pragma_update(None, "application_id", open::APPLICATION_ID)
+        .unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    drop(connection);
+    let store = open(directory.path()).unwrap();
+    let found = store
+        .read(|c| slices::above(c, livewatt_domain::webhook::Position(4)))
+        .await
+        .unwrap();
+    assert_eq!(found, ["events_20001", "events_20002"]);
+}
+
+/// While a large day is dropped, other writes get in between; a drop that was cut off is finished.
+#[tokio::test]
+async fn a_large_day_is_cleared_away_in_pieces() {
+    let directory = TempDir::new().unwrap();
+    let story = Story::begin(Arc::new(open(directory.path()).unwrap()))
+        .await
+        .unwrap();
+    for _ in 0..5 {
+        let events = (0..500).map(|_| story.event(minute(0))).collect();
+        story.log(events).await.unwrap();
+    }
+    story
+        .log(vec![story.event(minute(3 * 24 * 60))])
+        .await
+        .unwrap();
+    let client = story.client;
+    drop(story);
+
+    let store = open(directory.path()).unwrap();
+    let (keep_from, now) = (minute(2 * 24 * 60), minute(3 * 24 * 60));
+    let dropped = store.write(move |c| log::drop_oldest_slice(c, keep_from, now));
+    assert!(dropped.await.unwrap());
+    // What is dropped is gone for readers at once, though its rows are still there.
+    assert_eq!(
+        store
+            .count_events_after(client, Default::default(), 9_999)
+            .await
+            .unwrap(),
+        1
+    );
+    drop(store);
+
+    let store = open(directory.path()).unwrap();
+    let piece = async || store.write(|c| slices::clear_away(c, 1_000)).await.unwrap();
+    let tables = async || {
+        let sql =
+            "select count(*) from sqlite_schema where type = 'table' and name glob 'events_*'";
+        let count = move |c: &Connection| Ok(c.query_row(sql, [], |row| row.get::<_, i64>(0))?);
+        store.read(count).await.unwrap()
+    };
+    for left in [2, 2, 1] {
+        assert!(piece().await);
+        assert_eq!(tables().await, left);
+    }
+    assert!(!piece().await, "the present day is no leftover");
+    assert_eq!(store.prune(keep_from, now).await.unwrap(), 0);
+    assert_eq!(
+        store
+            .count_events_after(client, Default::default(), 9_999)
+            .await
+            .unwrap(),
+        1
+    );
 }

@@ -215,7 +215,9 @@ impl Node {
                     }
                     if let (0, Change::Repeat(times)) = (*place, change) {
                         let item = items[index].clone();
-                        items.extend(std::iter::repeat_n(item, *times));
+                        let mut text = String::new();
+                        item.write(&mut text);
+                        items.extend(std::iter::repeat_n(item, at_most(*times, &text)));
                         return true;
                     }
                     if items[index].change(place, change) {
@@ -266,10 +268,18 @@ impl Node {
             Change::Nest(false, depth) => {
                 text = format!("{}{text}{}", "{\"id\":".repeat(*depth), "}".repeat(*depth));
             }
-            Change::Repeat(times) => text = format!("[{}]", vec![text; *times].join(",")),
+            Change::Repeat(times) => {
+                let times = at_most(*times, &text);
+                text = format!("[{}]", vec![text; times].join(","));
+            }
         }
         *self = Self::Text(text);
     }
+}
+
+/// How often a text is repeated: changes upon changes must not fill the memory.
+fn at_most(times: usize, text: &str) -> usize {
+    times.min(LARGEST / text.len().max(1))
 }
 
 fn change_member(members: &mut Vec<(String, Node)>, index: usize, change: &Change) {
