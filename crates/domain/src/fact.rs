@@ -267,7 +267,8 @@ impl Observation {
         self.facts.push(Fact {
             field,
             reading,
-            observed_at: at,
+            // A time that cannot be one is no time: the contract's moments have years of four digits.
+            observed_at: at.filter(|at| *at >= Timestamp::UNIX_EPOCH),
         });
     }
 
@@ -302,9 +303,9 @@ impl Observation {
 fn is_acceptable(spec: &FieldSpec, value: &Value, now: Timestamp) -> bool {
     match (&spec.range, value) {
         // Nothing that answers was installed after it did.
-        (None, Value::String(text)) if spec.path == INSTALLATION_DATE => {
-            text.parse::<Timestamp>().is_ok_and(|at| at <= now)
-        }
+        (None, Value::String(text)) if spec.path == INSTALLATION_DATE => text
+            .parse::<Timestamp>()
+            .is_ok_and(|at| at >= EARLIEST_INSTALLATION && at <= now),
         // A float that is not finite serializes as null.
         (_, Value::Null) => false,
         (Some(range), value) => value.as_f64().is_some_and(|number| range.contains(&number)),
@@ -312,6 +313,9 @@ fn is_acceptable(spec: &FieldSpec, value: &Value, now: Timestamp) -> bool {
         (None, _) => true,
     }
 }
+
+/// The year 1900: before it nothing was installed that answers.
+const EARLIEST_INSTALLATION: Timestamp = Timestamp::constant(-2_208_988_800, 0);
 
 /// The one moment among the values.
 const INSTALLATION_DATE: &str = "information.installationDate";
@@ -387,6 +391,15 @@ mod tests {
         assert_eq!(seen.facts[0].reading, Reading::Unknown);
         assert_eq!(seen.facts[1].reading, Reading::Unknown);
         assert_eq!(seen.facts[2].reading, Reading::Known(0.0.into()));
+    }
+
+    #[test]
+    fn a_time_before_there_were_any_is_none() {
+        let mut seen = observation();
+        let at = Timestamp::from_millisecond(-63_000_000_000_000).ok();
+        seen.tell(vehicle::BATTERY_LEVEL, Some(50.0), at);
+        assert_eq!(seen.facts[0].observed_at, None);
+        assert_eq!(seen.facts[0].reading, Reading::Known(50.0.into()));
     }
 
     #[test]

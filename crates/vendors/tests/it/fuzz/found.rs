@@ -24,6 +24,23 @@ fn giants() -> Vec<String> {
     ]
 }
 
+/// A site's time of before the year 0, which was shown as `--0027-…`, and one of the year 9999.
+#[test]
+fn times_that_cannot_be_are_none() {
+    let bench = Bench::new(helios());
+    let live = include_str!("../../../fixtures/helios/live.json");
+    for time in [
+        "-63000000000000",
+        "-62135596800001",
+        "253402207200000",
+        "\"-63000000000000\"",
+    ] {
+        let body = live.replace("1772475610000", time);
+        assert_ne!(body, live);
+        bench.read(body.as_bytes(), &helios().wanted);
+    }
+}
+
 #[test]
 fn giants_take_no_longer_than_dwarfs() {
     let benches = [
