@@ -89,6 +89,14 @@ impl EngineError {
         }
     }
 
+    /// Whether the database failed, which it has told by itself: at once, and then now and then.
+    pub(crate) fn is_of_store(&self) -> bool {
+        matches!(self, Self::Internal { source, .. } if matches!(
+            source.downcast_ref(),
+            Some(StoreError::DiskFull | StoreError::Unusable { .. } | StoreError::Closed)
+        ))
+    }
+
     /// An input with one thing wrong.
     pub fn invalid(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid(vec![Issue::new(path, message)])

@@ -61,16 +61,15 @@ impl Engine {
     }
 
     async fn believes(&self, now: Timestamp) -> EngineResult<bool> {
-        // After a start, the newest event tells when something ran last.
+        // After a start, the newest event tells when something ran last; what is written later may
+        // bear a wrong time itself.
         let logged = self.store.newest_event_at().await?;
         let mut looks = self
             .retention
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let Some(before) = looks.believed.or(logged) else {
-            return Ok(true);
-        };
+        let before = *looks.believed.get_or_insert(logged.unwrap_or(now));
         let since = self.clock.for_real(now.duration_since(before));
         let is_believed = looks.believe(now, since);
         if looks.doubts == 1 {

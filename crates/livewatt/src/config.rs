@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use config::{Config, Environment, File, FileFormat};
 use livewatt_domain::SignedDuration;
 use livewatt_engine::{EgressPolicy, EngineOptions, Vault};
+use livewatt_store::SqliteOptions;
 use livewatt_vendors::Secret;
 use serde::Deserialize;
 use url::Url;
@@ -225,11 +226,20 @@ impl Settings {
         if !self.secrets.keys.reveal().is_empty() {
             return Vault::from_text(self.secrets.keys.reveal()).context("secrets.keys");
         }
-        let path = match self.secrets.key_file.as_os_str().is_empty() {
+        crate::keys::read_or_make(&self.key_file(), &self.database_file())
+    }
+
+    /// Where the keys are, if they are in a file.
+    pub fn key_file(&self) -> PathBuf {
+        match self.secrets.key_file.as_os_str().is_empty() {
             true => self.store.directory.join("secret.key"),
             false => self.secrets.key_file.clone(),
-        };
-        crate::keys::read_or_make(&path)
+        }
+    }
+
+    /// Where the database is.
+    pub fn database_file(&self) -> PathBuf {
+        SqliteOptions::new(&self.store.directory).database_file()
     }
 }
 

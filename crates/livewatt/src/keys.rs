@@ -7,16 +7,22 @@ use std::{
     path::Path,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use livewatt_engine::{SystemEntropy, Vault};
 
-/// Reads the keys of a file; makes the file with a new key if there is none.
+/// Reads the keys of a file; makes the file with a new key if there is none and no `database` either.
 ///
 /// # Errors
-/// If the file cannot be read or made, or holds no key.
-pub fn read_or_make(path: &Path) -> anyhow::Result<Vault> {
+/// If the file cannot be read or made, holds no key, or is missing though there is a database.
+pub fn read_or_make(path: &Path, database: &Path) -> anyhow::Result<Vault> {
     match fs::read_to_string(path) {
         Ok(text) => Vault::from_text(&text).with_context(|| format!("key file {}", path.display())),
+        Err(error) if error.kind() == ErrorKind::NotFound && database.exists() => bail!(
+            "the key file {} is missing, and without it the secrets in {} cannot be read; put your \
+             copy of it back, or name its place with secrets.key_file",
+            path.display(),
+            database.display()
+        ),
         Err(error) if error.kind() == ErrorKind::NotFound => make(path),
         Err(error) => {
             Err(error).with_context(|| format!("cannot read the key file {}", path.display()))

@@ -16,9 +16,20 @@ pub fn say(line: &str) {
 /// # Errors
 /// If signals cannot be listened for.
 pub async fn interrupted() -> anyhow::Result<()> {
+    interruption()?.await
+}
+
+/// Listens for Ctrl-C and SIGTERM from now on, so that one that comes early is not missed.
+///
+/// # Errors
+/// If signals cannot be listened for.
+pub fn interruption() -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
     let mut terminated = signal(SignalKind::terminate()).context("no signal handler")?;
-    tokio::select! {
-        stopped = tokio::signal::ctrl_c() => stopped.context("no signal handler"),
-        _ = terminated.recv() => Ok(()),
-    }
+    let mut stopped = signal(SignalKind::interrupt()).context("no signal handler")?;
+    Ok(async move {
+        tokio::select! {
+            _ = stopped.recv() => Ok(()),
+            _ = terminated.recv() => Ok(()),
+        }
+    })
 }

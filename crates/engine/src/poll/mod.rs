@@ -74,6 +74,12 @@ impl Engine {
         let began = std::time::Instant::now();
         let verdict = match self.fetch(id, &plan).await {
             Ok(verdict) => verdict,
+            Err(error) if error.is_of_store() => {
+                tracing::debug!(account.id = %id, error = %crate::error::chain(&error), "fetch not stored");
+                Verdict::Failed {
+                    outcome: "internal",
+                }
+            }
             Err(error) => {
                 tracing::error!(account.id = %id, error = %crate::error::chain(&error), "fetch failed on our side");
                 Verdict::Failed {

@@ -6,7 +6,7 @@ pub mod link;
 mod receiver;
 mod table;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 use livewatt_domain::{
@@ -47,7 +47,18 @@ pub struct Demo {
     pub sandbox: Sandbox,
     /// The client's ID and secret.
     pub client: (String, String),
-    directory: std::path::PathBuf,
+    directory: Scratch,
+}
+
+/// A directory that goes when it is let go of, also if the demo fails to start.
+#[derive(Debug)]
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // It may not have been made yet, or be gone already.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// The user whose accounts the demo links.
@@ -73,7 +84,8 @@ impl Demo {
         );
         let unique = SystemEntropy.next_u64();
         let directory = std::env::temp_dir().join(format!("livewatt-demo-{unique:016x}"));
-        settings.store.directory.clone_from(&directory);
+        let directory = Scratch(directory);
+        settings.store.directory.clone_from(&directory.0);
         settings.sandbox.url = sandbox.base_url().to_owned();
         settings.webhooks.dangerous_allow_private_receivers = true;
         settings.server.public_url.clear();
@@ -114,7 +126,7 @@ impl Demo {
     pub async fn shut_down(self) -> anyhow::Result<()> {
         self.server.shut_down().await?;
         self.sandbox.shutdown().await;
-        std::fs::remove_dir_all(&self.directory).context("the demo's directory stays behind")
+        std::fs::remove_dir_all(&self.directory.0).context("the demo's directory stays behind")
     }
 }
 

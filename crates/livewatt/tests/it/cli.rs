@@ -16,10 +16,10 @@ use tokio::{
     time::timeout,
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_livewatt");
+pub(super) const PROGRAM: &str = env!("CARGO_BIN_EXE_livewatt");
 
 /// Runs the program to its end.
-fn run(arguments: &[&str]) -> Output {
+pub(super) fn run(arguments: &[&str]) -> Output {
     // A program that should have refused must not run for ever instead.
     StdCommand::new("timeout")
         .args(["60", PROGRAM])
@@ -29,7 +29,7 @@ fn run(arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn said(output: &Output) -> String {
+pub(super) fn said(output: &Output) -> String {
     assert!(
         output.status.success(),
         "{}",
@@ -39,12 +39,35 @@ fn said(output: &Output) -> String {
 }
 
 /// Fails unless the program refused, and named `what` in its first words.
-fn refusal(arguments: &[&str], what: &str) {
+pub(super) fn refusal(arguments: &[&str], what: &str) {
     let output = run(arguments);
     let errors = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{arguments:?}: {errors}");
     assert!(errors.contains(what), "{arguments:?}: {errors}");
     assert!(!errors.contains("panicked"), "{errors}");
+}
+
+/// What a first start makes in a directory.
+pub(super) fn start_once(data: &str) {
+    let mut server = StdCommand::new(PROGRAM)
+        .args(["serve", "--listen", "127.0.0.1:0", "--data", data])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let output = std::io::BufReader::new(server.stdout.take().unwrap());
+    let mut lines = std::io::BufRead::lines(output).map_while(Result::ok);
+    assert!(
+        lines.any(|line| line.contains("listens on")),
+        "it did not start"
+    );
+    let id = server.id().to_string();
+    StdCommand::new("kill")
+        .args(["-TERM", &id])
+        .status()
+        .unwrap();
+    assert!(server.wait().unwrap().success());
 }
 
 /// The program while it runs.
@@ -280,8 +303,8 @@ fn the_environment_is_taken_as_it_is_written() {
             .output()
             .unwrap()
     };
+    start_once(directory.path().join("007").to_str().unwrap());
     said(&list("LIVEWATT_WEBHOOKS__LANES", "2"));
-    assert!(directory.path().join("007/livewatt.db").is_file());
     for (key, value, named) in [
         ("LIVEWATT_WEBHOOKS__LANES", "two", "webhooks.lanes"),
         ("LIVEWATT_WEBHOOKS__LINES", "2", "lines"),
@@ -299,7 +322,7 @@ fn the_environment_is_taken_as_it_is_written() {
 fn what_is_written_is_for_the_owner_only() {
     let directory = TempDir::new().unwrap();
     let data = data(&directory);
-    said(&run(&["client", "create", "App", "--data", &data]));
+    start_once(&data);
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(Path::new(&data)), 0o700);
     for entry in std::fs::read_dir(&data).unwrap() {
@@ -312,13 +335,21 @@ fn what_is_written_is_for_the_owner_only() {
 fn a_database_needs_its_own_key() {
     let directory = TempDir::new().unwrap();
     let data = data(&directory);
-    said(&run(&["client", "create", "App", "--data", &data]));
+    start_once(&data);
     let key = Path::new(&data).join("secret.key");
+    let own = std::fs::read(&key).unwrap();
+    let list = ["client", "list", "--data", &data];
+    // No new key is made in its place, which would be in the way of the right one.
     std::fs::remove_file(&key).unwrap();
-    refusal(
-        &["client", "list", "--data", &data],
-        "cannot be opened with this key",
-    );
+    refusal(&list, "secret.key is missing");
+    assert!(!key.exists());
+    let other = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, [7; 32]);
+    std::fs::write(&key, other).unwrap();
+    refusal(&list, "cannot be opened with this key");
+    std::fs::write(&key, "no key\n").unwrap();
+    refusal(&list, "secret.key");
+    std::fs::write(&key, own).unwrap();
+    said(&run(&list));
 }
 
 #[test]
@@ -328,6 +359,7 @@ fn default_settings_and_the_api_document_are_printed() {
     let path = directory.path().join("defaults.toml");
     std::fs::write(&path, &printed).unwrap();
     let (config, data) = (path.to_str().unwrap(), data(&directory));
+    start_once(&data);
     said(&run(&[
         "client", "list", "--config", config, "--data", &data,
     ]));

@@ -118,6 +118,7 @@ fn write_groups(
     max_gathering: Duration,
     counters: &Counters,
 ) {
+    let mut trouble = Trouble::default();
     while let Ok(first) = jobs.recv() {
         let mut group = Vec::new();
         let outcome = write_group(connection, first, jobs, max_gathering, &mut group);
@@ -125,16 +126,57 @@ fn write_groups(
             .jobs
             .fetch_add(group.len() as u64, Ordering::Relaxed);
         match &outcome {
-            Ok(()) => counters.commits.fetch_add(1, Ordering::Relaxed),
+            Ok(()) => {
+                trouble.end();
+                counters.commits.fetch_add(1, Ordering::Relaxed)
+            }
             Err(error) => {
-                let cause: &dyn std::error::Error = error;
-                tracing::error!(error = cause, jobs = group.len(), "a commit failed");
+                trouble.note(error);
                 counters.failed_commits.fetch_add(1, Ordering::Relaxed)
             }
         };
         for job in group {
             job.answer(outcome.as_ref().err().map(copy));
         }
+    }
+}
+
+/// Commits that fail one after the other, as on a full disk: told at once, then now and then.
+#[derive(Debug, Default)]
+struct Trouble {
+    failures: u64,
+    told_at: Option<Instant>,
+    /// Whether it was told that writing fails, and not yet that it succeeds again.
+    is_told: bool,
+}
+
+impl Trouble {
+    const PAUSE: Duration = Duration::from_secs(30);
+
+    fn note(&mut self, error: &StoreError) {
+        self.failures += 1;
+        if self.told_at.is_some_and(|at| at.elapsed() < Self::PAUSE) {
+            return;
+        }
+        self.told_at = Some(Instant::now());
+        self.is_told = true;
+        let cause: &dyn std::error::Error = error;
+        let reason = cause.source().map(ToString::to_string);
+        tracing::error!(
+            error = cause,
+            reason,
+            failures = self.failures,
+            "nothing can be written to the database; nothing is acknowledged until it can"
+        );
+    }
+
+    fn end(&mut self) {
+        if std::mem::take(&mut self.is_told) {
+            let failures = self.failures;
+            tracing::info!(failures, "the database can be written to again");
+        }
+        // When it was told last is kept: on a nearly full disk, small writes succeed in between.
+        self.failures = 0;
     }
 }
 
