@@ -27,6 +27,7 @@ pub mod push;
 mod retention;
 pub mod runtime;
 pub mod stations;
+pub mod status;
 pub mod users;
 mod vault;
 pub mod webhooks;

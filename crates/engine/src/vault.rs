@@ -53,6 +53,9 @@ pub enum VaultError {
 }
 
 impl Vault {
+    /// Name of the setting that tells whether keys are those of a database.
+    pub const CHECK_NAME: &str = CHECK_NAME;
+
     /// A vault of keys in base64, one a line; the first seals, all open.
     ///
     /// # Errors
@@ -148,19 +151,25 @@ impl Vault {
         self.open(&bytes, belongs_to)
     }
 
+    /// Checks what the database keeps under [`Self::CHECK_NAME`].
+    ///
+    /// # Errors
+    /// If it was made with other keys.
+    pub fn check_stored(&self, stored: &str) -> Result<(), VaultError> {
+        self.open_text(stored, CHECK_NAME).map(drop)
+    }
+
     /// Makes sure that the database's secrets can be opened with these keys, before anything
     /// relies on it.
     pub(crate) async fn check(&self, store: &dyn Store, entropy: &dyn Entropy) -> EngineResult<()> {
         let fresh = self.seal_text(CHECK_NAME, CHECK_NAME, entropy);
         let stored = store.remember(CHECK_NAME.to_owned(), fresh).await?;
-        self.open_text(&stored, CHECK_NAME)
-            .map(drop)
-            .map_err(|error| {
-                EngineError::internal(
-                    "the database's secrets cannot be opened with this key",
-                    error,
-                )
-            })
+        self.check_stored(&stored).map_err(|error| {
+            EngineError::internal(
+                "the database's secrets cannot be opened with this key",
+                error,
+            )
+        })
     }
 }
 

@@ -18,6 +18,10 @@ use crate::{
 pub(crate) enum VendorStatus {
     /// It works.
     Ready,
+    /// Some of what serves it does not answer, or linking may fail.
+    ElevatedErrorRate,
+    /// It does not answer; what was known last stays.
+    Outage,
 }
 
 /// A vendor, over all kinds of device.
@@ -111,7 +115,13 @@ fn asset_types(text: &str) -> ApiResult<Vec<DeviceKind>> {
 /// One row a vendor name, whatever number of integrations serve it.
 fn rows(engine: &Engine, kinds: &[DeviceKind]) -> Vec<Integration> {
     let mut rows: Vec<Integration> = Vec::new();
+    let paused = engine.paused_vendors();
     for manifest in engine.vendors().all().map(|vendor| vendor.manifest()) {
+        let (status, linking_status) = match paused.iter().any(|id| id == manifest.id) {
+            // Linking is worth a try, also to find out that the vendor is back.
+            true => (VendorStatus::Outage, VendorStatus::ElevatedErrorRate),
+            false => (VendorStatus::Ready, VendorStatus::Ready),
+        };
         for brand in &manifest.brands {
             let served: Vec<DeviceKind> = brand
                 .kinds
@@ -130,12 +140,17 @@ fn rows(engine: &Engine, kinds: &[DeviceKind]) -> Vec<Integration> {
                     portal_name: brand.portal_name.clone(),
                     asset_types: Vec::new(),
                     scopes: Vec::new(),
-                    status: VendorStatus::Ready,
-                    linking_status: VendorStatus::Ready,
+                    status,
+                    linking_status,
                 });
                 rows.len() - 1
             });
             let row = &mut rows[index];
+            if row.status != status {
+                // Another way to the same brand fares otherwise.
+                row.status = VendorStatus::ElevatedErrorRate;
+                row.linking_status = VendorStatus::ElevatedErrorRate;
+            }
             let scopes = manifest
                 .scopes
                 .iter()

@@ -23,7 +23,7 @@ use futures::{StreamExt as _, stream};
 use livewatt_domain::{
     Timestamp,
     id::{ClientId, WebhookId},
-    webhook::{Lane, Webhook},
+    webhook::{Lane, Position, Webhook},
 };
 use tokio::sync::Notify;
 
@@ -138,6 +138,16 @@ impl Deliveries {
             }
         }
         ready
+    }
+
+    /// Where each webhook stands: its client, and the cursor of the lane furthest behind.
+    pub(crate) fn cursors(&self) -> Vec<(ClientId, Position)> {
+        let watched = self.watched();
+        let furthest = |lanes: &[WatchedLane]| lanes.iter().map(|lane| lane.lane.cursor).min();
+        watched
+            .values()
+            .map(|w| (w.webhook.client_id, furthest(&w.lanes).unwrap_or_default()))
+            .collect()
     }
 
     /// When a retry or heartbeat is next due.

@@ -72,6 +72,17 @@ impl Breakers {
         })
     }
 
+    /// The integrations that are left alone, or being tried after that.
+    pub(crate) fn open(&self) -> Vec<String> {
+        let states = self.states();
+        let open = states
+            .iter()
+            .filter(|(_, state)| state.open_until.is_some());
+        let mut names: Vec<String> = open.map(|(name, _)| (*name).to_owned()).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Waits for a place among the fetches of the integration.
     pub(crate) async fn enter(&self, integration: &'static str) -> Option<OwnedSemaphorePermit> {
         let gate = self.with(integration, |state| state.gate.clone());
