@@ -4,9 +4,11 @@
 //! opens the database itself if there is none.
 
 use std::{
-    os::unix::fs::PermissionsExt as _,
+    fs::File,
+    os::{fd::AsRawFd as _, unix::fs::PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
@@ -67,6 +69,21 @@ fn socket_path(directory: &Path) -> PathBuf {
     directory.join("admin.sock")
 }
 
+/// Longest path that every system takes for a socket, bytes.
+const LONGEST_PATH: usize = 100;
+
+/// A way to the socket that is short enough, however long that of its directory is: through the
+/// opened directory, which must stay open for as long as the way is used.
+fn short_path(directory: &Path) -> std::io::Result<(PathBuf, Option<File>)> {
+    let path = socket_path(directory);
+    if path.as_os_str().len() <= LONGEST_PATH || !cfg!(target_os = "linux") {
+        return Ok((path, None));
+    }
+    let opened = File::open(directory)?;
+    let through = format!("/proc/self/fd/{}", opened.as_raw_fd());
+    Ok((socket_path(Path::new(&through)), Some(opened)))
+}
+
 /// Serves the socket until `stop`. Without it only the command line suffers, so a failure is a
 /// warning.
 pub(crate) fn serve(
@@ -77,18 +94,24 @@ pub(crate) fn serve(
     let path = socket_path(directory);
     // The store's lock says that no other server lives here: a socket found is a dead one's.
     let _ = std::fs::remove_file(&path);
-    let bound = UnixListener::bind(&path).and_then(|listener| {
+    let bound = short_path(directory).and_then(|(short, _opened)| {
+        let listener = UnixListener::bind(&short)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         Ok(listener)
     });
     let listener = match bound {
         Ok(listener) => listener,
         Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "no administration socket");
+            tracing::warn!(
+                path = %path.display(), %error,
+                "no administration socket: `livewatt client` and `livewatt doctor` cannot reach this \
+                 server while it runs; a shorter store.directory may help"
+            );
             return None;
         }
     };
     let router = Router::new()
+        .route("/status", get(status))
         .route("/clients", get(list).post(create))
         .route("/clients/{id}", delete(remove))
         .route("/clients/{id}/secret", post(rotate))
@@ -115,6 +138,68 @@ impl IntoResponse for Failure {
         tracing::error!(error = %chain(&self.0), "administration failed");
         (StatusCode::INTERNAL_SERVER_ERROR, chain(&self.0)).into_response()
     }
+}
+
+async fn status(State(engine): State<Arc<Engine>>) -> Result<Json<ServerStatus>, Failure> {
+    let status = engine.status().await?;
+    Ok(Json(ServerStatus {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        public_url: engine.options().public_url.to_string(),
+        can_write: engine.check().await.is_ok(),
+        poll_lag_seconds: status.poll_lag.as_secs().max(0),
+        events_behind: status.events_behind,
+        paused_vendors: status.paused_vendors,
+    }))
+}
+
+/// How a server that runs is doing.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerStatus {
+    /// Its version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Where it is reached.
+    pub public_url: String,
+    /// Whether its database takes writes.
+    pub can_write: bool,
+    /// How long the fetch that waits longest has been due.
+    pub poll_lag_seconds: i64,
+    /// Events that the webhook furthest behind has not got yet, counted up to ten thousand.
+    pub events_behind: u32,
+    /// Integrations that do not answer, so that calls to them pause.
+    pub paused_vendors: Vec<String>,
+}
+
+/// Asks the server of a directory how it is doing; `None` if none runs there.
+///
+/// # Errors
+/// If one runs but does not answer as it should.
+pub async fn server_status(directory: &Path) -> anyhow::Result<Option<ServerStatus>> {
+    let Some((client, _opened)) = remote(directory).await? else {
+        return Ok(None);
+    };
+    let request = client.get(url("/status")).timeout(PATIENCE);
+    Ok(Some(ask(request).await?.json().await?))
+}
+
+/// Longest wait for an answer about how things stand.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+async fn remote(directory: &Path) -> anyhow::Result<Option<(reqwest::Client, Option<File>)>> {
+    let Ok((path, opened)) = short_path(directory) else {
+        return Ok(None);
+    };
+    if tokio::net::UnixStream::connect(&path).await.is_err() {
+        return Ok(None);
+    }
+    let client = reqwest::Client::builder()
+        .unix_socket(path)
+        .build()
+        .context("the administration socket cannot be used")?;
+    Ok(Some((client, opened)))
 }
 
 async fn list(State(engine): State<Arc<Engine>>) -> Result<Json<Vec<ClientRow>>, Failure> {
@@ -160,8 +245,8 @@ async fn remove(
 /// Clients of an installation, through its server or without.
 #[derive(Debug)]
 pub enum Administration {
-    /// A server runs: asked through its socket.
-    Remote(reqwest::Client),
+    /// A server runs: asked through its socket, and the directory that may be the way to it.
+    Remote(reqwest::Client, Option<File>),
     /// None does: the database is ours.
     Local(Arc<Engine>),
 }
@@ -172,13 +257,17 @@ impl Administration {
     /// # Errors
     /// If neither is possible.
     pub async fn open(settings: &Settings) -> anyhow::Result<Self> {
-        let path = socket_path(&settings.store.directory);
-        if tokio::net::UnixStream::connect(&path).await.is_ok() {
-            let client = reqwest::Client::builder()
-                .unix_socket(path)
-                .build()
-                .context("the administration socket cannot be used")?;
-            return Ok(Self::Remote(client));
+        if let Some((client, opened)) = remote(&settings.store.directory).await? {
+            return Ok(Self::Remote(client, opened));
+        }
+        let file = settings.database_file();
+        if !file.exists() {
+            let looked = std::path::absolute(&file).unwrap_or(file);
+            bail!(
+                "there is no database at {}; name its directory with --data or store.directory, or \
+                 make one by starting the server",
+                looked.display()
+            );
         }
         let public_url = settings.public_url(settings.server.listen)?;
         let engine = Engine::start(EngineParts {
@@ -199,7 +288,7 @@ impl Administration {
     /// If the server or the database fails.
     pub async fn list(&self) -> anyhow::Result<Vec<ClientRow>> {
         match self {
-            Self::Remote(http) => Ok(ask(http.get(url("/clients"))).await?.json().await?),
+            Self::Remote(http, _) => Ok(ask(http.get(url("/clients"))).await?.json().await?),
             Self::Local(engine) => {
                 let clients = engine.list_clients().await?;
                 Ok(clients
@@ -216,7 +305,7 @@ impl Administration {
     /// If the server or the database fails.
     pub async fn create(&self, new: &NewClient) -> anyhow::Result<ClientRow> {
         match self {
-            Self::Remote(http) => Ok(ask(http.post(url("/clients")).json(new))
+            Self::Remote(http, _) => Ok(ask(http.post(url("/clients")).json(new))
                 .await?
                 .json()
                 .await?),
@@ -235,7 +324,7 @@ impl Administration {
     /// If there is no such client, or the server or the database fails.
     pub async fn rotate_secret(&self, id: ClientId) -> anyhow::Result<String> {
         match self {
-            Self::Remote(http) => {
+            Self::Remote(http, _) => {
                 let address = url(&format!("/clients/{id}/secret"));
                 Ok(ask(http.post(address)).await?.json().await?)
             }
@@ -252,7 +341,7 @@ impl Administration {
     /// If there is no such client, or the server or the database fails.
     pub async fn delete(&self, id: ClientId) -> anyhow::Result<()> {
         match self {
-            Self::Remote(http) => ask(http.delete(url(&format!("/clients/{id}"))))
+            Self::Remote(http, _) => ask(http.delete(url(&format!("/clients/{id}"))))
                 .await
                 .map(drop),
             Self::Local(engine) => match engine.delete_client(id).await? {

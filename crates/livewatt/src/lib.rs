@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 pub mod integrations;
 pub mod keys;
 pub mod sandbox;

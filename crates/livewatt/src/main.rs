@@ -8,10 +8,11 @@ use livewatt::{
     admin::{Administration, ClientRow, NewClient},
     config::{DEFAULTS, Settings},
     demo::{self, DemoArgs},
+    doctor,
     sandbox::{self, SandboxArgs},
     serve::{ServeOptions, Server, bind},
     telemetry,
-    terminal::{interrupted, say},
+    terminal::{interrupted, interruption, say},
 };
 use livewatt_domain::id::ClientId;
 
@@ -55,6 +56,14 @@ enum Command {
     /// Manage clients (the customers of this installation), also while the server runs.
     #[command(subcommand)]
     Client(ClientCommand),
+    /// Look for what is wrong with an installation, running or not, and say what to do.
+    ///
+    /// Ends with 0 if all is well, 1 if something deserves a look, 2 if something must be mended.
+    Doctor {
+        /// Print a JSON object a line: check, level (ok, warn, fail), found, remedy.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the OpenAPI document of the API.
     Openapi,
     /// Print the commented default settings.
@@ -107,6 +116,10 @@ enum ClientCommand {
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Command::Doctor { json } = cli.command {
+        // It also says what is wrong with the settings.
+        return doctor::examine(load(&cli)).await.print(json);
+    }
     match run(cli).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -139,6 +152,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Client(command) => client(&settings, command).await,
+        // Done before, since it must also look at settings that cannot be used.
+        Command::Doctor { .. } => Ok(()),
         Command::Openapi => {
             say(&livewatt_api::openapi()
                 .to_pretty_json()
@@ -192,6 +207,7 @@ fn load(cli: &Cli) -> anyhow::Result<Settings> {
 
 async fn serve(settings: &Settings) -> anyhow::Result<()> {
     telemetry::start_logs(&settings.log)?;
+    let interrupted = interruption()?;
     let listener = bind(settings.server.listen).await?;
     let mut server = Server::start(settings, listener, ServeOptions::default()).await?;
     if let Some((id, secret)) = server.first_client.take() {
@@ -201,7 +217,7 @@ async fn serve(settings: &Settings) -> anyhow::Result<()> {
     }
     say(&format!("livewatt listens on http://{}", server.address));
     tracing::info!(address = %server.address, public_url = %server.public_url, "ready");
-    interrupted().await?;
+    interrupted.await?;
     tracing::info!("stopping");
     server.shut_down().await
 }

@@ -18,7 +18,7 @@ mod sqlite;
 mod types;
 
 pub use error::{BoxError, StoreError, StoreResult};
-pub use sqlite::{CommitStats, SqliteOptions, SqliteStore};
+pub use sqlite::{CommitStats, Inspection, SqliteOptions, SqliteStore};
 pub use types::*;
 
 use async_trait::async_trait;

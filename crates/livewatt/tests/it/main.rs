@@ -8,7 +8,9 @@
 )]
 
 mod cli;
+mod clock;
 mod day;
+mod disk;
 mod face;
 mod layers;
 mod peers;

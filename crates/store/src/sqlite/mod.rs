@@ -6,6 +6,7 @@ mod commit;
 mod devices;
 mod error;
 mod fleet;
+mod inspect;
 mod job;
 mod links;
 mod log;
@@ -22,6 +23,7 @@ mod users;
 mod webhooks;
 mod writer;
 
+pub use inspect::Inspection;
 pub use open::SqliteOptions;
 pub use writer::CommitStats;
 

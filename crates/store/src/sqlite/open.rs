@@ -47,6 +47,13 @@ impl SqliteOptions {
     }
 }
 
+impl SqliteOptions {
+    /// The file of the database.
+    pub fn database_file(&self) -> PathBuf {
+        self.directory.join(DATABASE_FILE)
+    }
+}
+
 /// An opened database.
 #[derive(Debug)]
 pub(super) struct Opened {
@@ -113,7 +120,7 @@ fn in_directory(directory: &Path) -> impl FnOnce(io::Error) -> StoreError {
     }
 }
 
-fn connect(file: &Path, access: OpenFlags) -> StoreResult<Connection> {
+pub(super) fn connect(file: &Path, access: OpenFlags) -> StoreResult<Connection> {
     let connection = Connection::open_with_flags(file, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(opening)?;
     connection
@@ -149,7 +156,7 @@ fn open_reader(file: &Path) -> StoreResult<Connection> {
 }
 
 /// The number of migrations applied to a database that is ours and not too new.
-fn schema_version(connection: &Connection) -> StoreResult<usize> {
+pub(super) fn schema_version(connection: &Connection) -> StoreResult<usize> {
     let number = |sql| {
         connection
             .query_row(sql, [], |row| row.get::<_, i64>(0))
@@ -197,7 +204,7 @@ fn migrate(connection: &mut Connection, version: usize) -> StoreResult<()> {
     Ok(())
 }
 
-fn opening(error: rusqlite::Error) -> StoreError {
+pub(super) fn opening(error: rusqlite::Error) -> StoreError {
     match StoreError::from(error) {
         StoreError::Unusable { source, .. } => unusable("opened")(source),
         other => other,

@@ -89,7 +89,12 @@ impl World {
 
     /// A world with nobody in it, whose server has other settings.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let start: Timestamp = START.parse().unwrap();
+        Self::starting_at(START, change).await
+    }
+
+    /// The same at another time.
+    pub async fn starting_at(start: &str, change: impl FnOnce(&mut Settings)) -> Self {
+        let start: Timestamp = start.parse().unwrap();
         let clock = ManualClock::starting_at(start);
         let config = SandboxConfig {
             start,
