@@ -77,7 +77,7 @@ impl Engine {
             Err(error) if error.is_of_store() => {
                 tracing::debug!(account.id = %id, error = %crate::error::chain(&error), "fetch not stored");
                 Verdict::Failed {
-                    outcome: "internal",
+                    outcome: AttemptOutcome::Internal,
                 }
             }
             Err(error) => {
