@@ -2,6 +2,7 @@
 //! start the very server that people do.
 
 pub mod admin;
+pub mod bench;
 pub mod config;
 pub mod demo;
 pub mod doctor;

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use livewatt::{
     admin::{Administration, ClientRow, NewClient},
+    bench::{self, BenchArgs, PeerCommand},
     config::{DEFAULTS, Settings},
     demo::{self, DemoArgs},
     doctor,
@@ -64,6 +65,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Measure how fast this program is on this machine, beside the least that would do.
+    Bench(BenchArgs),
+    /// Runs beside a bench, started by it.
+    #[command(subcommand, hide = true)]
+    BenchPeer(PeerCommand),
     /// Print the OpenAPI document of the API.
     Openapi,
     /// Print the commented default settings.
@@ -154,6 +160,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Client(command) => client(&settings, command).await,
         // Done before, since it must also look at settings that cannot be used.
         Command::Doctor { .. } => Ok(()),
+        Command::Bench(args) => {
+            telemetry::start_logs(&settings.log)?;
+            bench::run(&args, cli.common.data).await
+        }
+        Command::BenchPeer(command) => bench::run_peer(&command).await,
         Command::Openapi => {
             say(&livewatt_api::openapi()
                 .to_pretty_json()
@@ -182,10 +193,10 @@ fn load(cli: &Cli) -> anyhow::Result<Settings> {
             .map(|path| path.display().to_string()),
     );
     set("log.level", cli.common.log.clone());
-    if let Command::Demo(_) = &cli.command
+    if let Command::Demo(_) | Command::Bench(_) = &cli.command
         && cli.common.log.is_none()
     {
-        // The terminal belongs to what the demo shows.
+        // The terminal belongs to what is shown on it.
         set("log.level", Some("warn".to_owned()));
     }
     if let Command::Serve(args) = &cli.command {

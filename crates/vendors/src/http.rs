@@ -103,18 +103,7 @@ impl HttpPool {
         clock: Arc<dyn Clock>,
         budgets: Arc<Budgets>,
     ) -> Result<Self, HttpSetupError> {
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("livewatt/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .tcp_nodelay(true)
-            .gzip(true)
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(POOL_SIZE)
-            .connect_timeout(options.connect_timeout.unsigned_abs())
-            .timeout(options.total_timeout.unsigned_abs())
-            .build()
-            .map_err(HttpSetupError)?;
+        let client = client(&options)?;
         Ok(Self {
             client,
             options,
@@ -139,6 +128,25 @@ impl HttpPool {
             calls: Arc::default(),
         }
     }
+}
+
+/// The HTTP client of a pool: also what the pool's own cost is measured against.
+///
+/// # Errors
+/// If the system has no usable TLS set-up.
+pub fn client(options: &HttpOptions) -> Result<reqwest::Client, HttpSetupError> {
+    reqwest::Client::builder()
+        .user_agent(concat!("livewatt/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .tcp_nodelay(true)
+        .gzip(true)
+        .pool_idle_timeout(POOL_IDLE)
+        .pool_max_idle_per_host(POOL_SIZE)
+        .connect_timeout(options.connect_timeout.unsigned_abs())
+        .timeout(options.total_timeout.unsigned_abs())
+        .build()
+        .map_err(HttpSetupError)
 }
 
 /// The way out for one account or one sign-in. Clones count their calls together.

@@ -1,0 +1,283 @@
+//! An installation to measure: a real database on disk with accounts put straight into it, and a
+//! real engine over it whose only vendor is the minimal one.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use anyhow::Context as _;
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use livewatt_domain::{
+    Timestamp,
+    account::{Account, AccountSchedule, AccountStatus, LinkedVendor},
+    client::Client,
+    clock::Clock,
+    device::{Device, NewDevice},
+    entropy::Entropy as _,
+    fact::Observation,
+    id::{AccountId, ClientId, DeviceId, LinkSessionId, UserId},
+    kind::DeviceKind,
+    link::{LinkProgress, LinkSession, LinkState},
+    merge::{Part as MergedPart, discover, merge},
+    scope::Scope,
+};
+use livewatt_engine::{Engine, EngineOptions, EngineParts, SystemEntropy, Vault};
+use livewatt_store::{
+    AccountChange, CredentialsChange, DeviceChange, SqliteOptions, SqliteStore, Store as _,
+    UnitOfWork,
+};
+use livewatt_vendors::{
+    Registry, Secret,
+    vendor::SharedVendor,
+    volta::{Volta, VoltaOptions},
+};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Accounts of one user: what a user's row costs is not what is measured.
+const ACCOUNTS_OF_A_USER: u32 = 100;
+/// Accounts written at the same time.
+const WRITTEN_AT_ONCE: usize = 256;
+/// A token good for longer than any bench.
+const FOREVER: &str = "2200-01-01T00:00:00Z";
+/// What volta's pushes are signed with.
+pub(super) const APP_SECRET: &str = "bench-app-secret";
+
+/// A directory that goes when it is dropped.
+#[derive(Debug)]
+pub(super) struct Directory(pub(super) PathBuf);
+
+impl Directory {
+    /// A new one below `base`, or below the system's directory for such.
+    pub(super) fn make(base: Option<&PathBuf>) -> Self {
+        let base = base.cloned().unwrap_or_else(std::env::temp_dir);
+        Self(base.join(format!("livewatt-bench-{:016x}", SystemEntropy.next_u64())))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // What cannot be removed is in the system's directory for such.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A database to which accounts are being added.
+#[derive(Debug)]
+pub(super) struct Installation {
+    pub(super) directory: Directory,
+    pub(super) client: ClientId,
+    pub(super) opened: Opened,
+}
+
+/// A database and the key of its secrets.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) store: Arc<SqliteStore>,
+    pub(super) key: String,
+}
+
+/// An account to be added.
+#[derive(Debug)]
+pub(super) struct NewAccount {
+    /// Its number at the vendor.
+    pub(super) number: u32,
+    /// When it is first fetched.
+    pub(super) due_at: Timestamp,
+    /// What its vendor said of its device, if that is known already.
+    pub(super) seen: Option<Observation>,
+}
+
+impl Installation {
+    /// An empty database with one client.
+    pub(super) async fn make(base: Option<&PathBuf>, now: Timestamp) -> anyhow::Result<Self> {
+        let directory = Directory::make(base);
+        let options = SqliteOptions::new(&directory.0);
+        let store = tokio::task::spawn_blocking(move || SqliteStore::open(&options)).await??;
+        let client = Client {
+            id: ClientId::new(now, &SystemEntropy),
+            name: "Bench".to_owned(),
+            created_at: now,
+            connection_limit: None,
+        };
+        let id = client.id;
+        store.create_client(client, "no secret".to_owned()).await?;
+        Ok(Self {
+            directory,
+            client: id,
+            opened: Opened {
+                store: Arc::new(store),
+                key: Vault::generate_key(&SystemEntropy).to_string(),
+            },
+        })
+    }
+
+    /// Adds accounts with sealed credentials, as linking them would have.
+    pub(super) async fn add(
+        &self,
+        accounts: impl Stream<Item = anyhow::Result<NewAccount>>,
+        now: Timestamp,
+    ) -> anyhow::Result<()> {
+        let vault = Vault::from_text(&self.opened.key)?;
+        let fences = self.opened.store.take_fences().await?;
+        let (vault, fences) = (&vault, &fences);
+        accounts
+            .map(|new| async move {
+                let new = new?;
+                let user: UserId = format!("user-{}", new.number / ACCOUNTS_OF_A_USER).parse()?;
+                if new.number.is_multiple_of(ACCOUNTS_OF_A_USER) {
+                    self.add_user(user.clone(), now).await?;
+                }
+                let account = self.account(new.number, user, now)?;
+                let mut unit = UnitOfWork::new(fences.of(account.id));
+                if let Some(seen) = &new.seen {
+                    let device = device(&account, seen)?;
+                    unit.devices.push(DeviceChange::Insert(device));
+                }
+                let secret = credentials(new.number);
+                let sealed = vault.seal(secret.reveal(), &account.id.to_string(), &SystemEntropy);
+                unit.accounts.push(AccountChange::Save {
+                    account,
+                    credentials: CredentialsChange::Replace(sealed),
+                    schedule: Some(AccountSchedule::new(Some(new.due_at))),
+                });
+                self.opened.store.commit(unit).await?;
+                anyhow::Ok(())
+            })
+            .buffered(WRITTEN_AT_ONCE)
+            .try_collect::<()>()
+            .await
+            .context("the accounts cannot be stored")
+    }
+
+    fn account(&self, number: u32, user_id: UserId, now: Timestamp) -> anyhow::Result<Account> {
+        Ok(Account {
+            id: AccountId::new(now, &SystemEntropy),
+            client_id: self.client,
+            user_id,
+            integration: "volta".to_owned(),
+            vendor_account_id: format!("bench-{number}"),
+            linked: vec![LinkedVendor {
+                vendor: "TESLA".parse()?,
+                kind: DeviceKind::Vehicle,
+            }],
+            scopes: Scope::of_kind(DeviceKind::Vehicle).collect(),
+            status: AccountStatus::Active,
+            created_at: now,
+            listed_at: None,
+            credentials_version: 1,
+        })
+    }
+
+    /// Closes the database; it stays for as long as the directory is held.
+    pub(super) fn close(self) -> (Directory, String) {
+        (self.directory, self.opened.key)
+    }
+
+    /// Users come with their first link session.
+    async fn add_user(&self, user_id: UserId, now: Timestamp) -> anyhow::Result<()> {
+        let mut hash = [0; 32];
+        SystemEntropy.fill(&mut hash);
+        let session = LinkSession {
+            id: LinkSessionId::new(now, &SystemEntropy),
+            client_id: self.client,
+            user_id,
+            scopes: Vec::new(),
+            language: "browser".to_owned(),
+            redirect_uri: "http://127.0.0.1/".to_owned(),
+            color_scheme: "system".to_owned(),
+            vendor: None,
+            kind: None,
+            relink: None,
+            created_at: now,
+            state: LinkState::Open,
+            progress: LinkProgress::default(),
+        };
+        Ok(self.opened.store.create_link_session(session, hash).await?)
+    }
+}
+
+impl Opened {
+    /// Starts an engine over it that reads from this vendor. Its loops do not run yet.
+    pub(super) async fn start(
+        &self,
+        vendor: SocketAddr,
+        clock: Arc<dyn Clock>,
+        tune: impl FnOnce(&mut EngineOptions),
+    ) -> anyhow::Result<Arc<Engine>> {
+        let mut options = engine_options()?;
+        tune(&mut options);
+        Engine::start(EngineParts {
+            store: self.store.clone(),
+            vendors: Registry::new(vec![volta(vendor)?]),
+            clock,
+            entropy: Arc::new(SystemEntropy),
+            vault: Vault::from_text(&self.key)?,
+            options,
+        })
+        .await
+        .context("the engine cannot start")
+    }
+}
+
+/// The usual settings; nobody calls the public address.
+pub(super) fn engine_options() -> anyhow::Result<EngineOptions> {
+    Ok(EngineOptions::new("http://127.0.0.1:1/".parse()?))
+}
+
+/// The real adapter, in front of the minimal vendor.
+pub(super) fn volta(vendor: SocketAddr) -> anyhow::Result<SharedVendor> {
+    Ok(Arc::new(Volta::new(VoltaOptions {
+        base_url: format!("http://{vendor}/volta").parse()?,
+        client_id: "bench".to_owned(),
+        client_secret: Secret::new(APP_SECRET.to_owned()),
+    })))
+}
+
+/// What volta's adapter would have kept of a sign-in.
+pub(super) fn credentials(number: u32) -> Secret {
+    Secret::new(format!(
+        r#"{{"access":"bench-{number}","refresh":"bench-{number}","usable_until":"{FOREVER}"}}"#
+    ))
+}
+
+/// The device that an account has after this was said of it.
+fn device(account: &Account, seen: &Observation) -> anyhow::Result<Device> {
+    let vendor = account.vendor_of(seen.device.kind).cloned();
+    let found = discover(
+        NewDevice {
+            id: DeviceId::new(account.created_at, &SystemEntropy),
+            client_id: account.client_id,
+            user_id: account.user_id.clone(),
+            account_id: account.id,
+            vendor_device: seen.device.clone(),
+            vendor: vendor.context("its kind is linked")?,
+            brand: "Tesla (sandbox)".to_owned(),
+            scopes: account.scopes.clone(),
+            found_at: account.created_at,
+        },
+        seen,
+    );
+    Ok(merge(&found, seen, MergedPart::Everything).device)
+}
+
+/// The engine's loops, as they run in a server.
+#[derive(Debug)]
+pub(super) struct Loops {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Loops {
+    pub(super) fn start(engine: Arc<Engine>) -> Self {
+        let stop = CancellationToken::new();
+        Self {
+            task: tokio::spawn(livewatt_engine::runtime::run(engine, stop.clone())),
+            stop,
+        }
+    }
+
+    /// Lets what is under way end.
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        self.task.await.context("the loops broke")
+    }
+}

@@ -1,0 +1,88 @@
+//! Programs beside the measured one: each a process of its own, so that its CPU time is not ours.
+//!
+//! A peer is this program again, with a hidden subcommand. It prints where it listens and ends when
+//! its standard input closes, so that none outlives a bench however that ends.
+
+use std::{net::SocketAddr, process::Stdio, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
+    process::{Child, Command},
+};
+
+use super::machine;
+use crate::terminal::say;
+
+/// A process beside ours.
+#[derive(Debug)]
+pub(super) struct Peer {
+    child: Child,
+    /// Where it listens.
+    pub(super) address: SocketAddr,
+    client: reqwest::Client,
+}
+
+impl Peer {
+    /// Starts a peer that listens.
+    pub(super) async fn start(arguments: &[String]) -> anyhow::Result<Self> {
+        let mut child = spawn(arguments)?;
+        let output = child.stdout.take().context("it has no output")?;
+        let mut line = String::new();
+        BufReader::new(output)
+            .read_line(&mut line)
+            .await
+            .context("it cannot be heard")?;
+        let address = line.trim().parse().context("it said no address")?;
+        Ok(Self {
+            child,
+            address,
+            client: reqwest::Client::new(),
+        })
+    }
+
+    /// CPU time it has used so far.
+    pub(super) fn cpu_time(&self) -> anyhow::Result<Duration> {
+        machine::cpu_time(self.child.id().context("it has ended")?)
+    }
+
+    /// Asks it for something.
+    pub(super) async fn get(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        let url = format!("http://{}{path}", self.address);
+        let answer = self.client.get(url).send().await?;
+        ensure!(answer.status().is_success(), "{path}: {}", answer.status());
+        Ok(answer.bytes().await?.to_vec())
+    }
+}
+
+/// Starts the hidden subcommand with these arguments.
+fn spawn(arguments: &[String]) -> anyhow::Result<Child> {
+    let program = std::env::current_exe().context("this program cannot be found")?;
+    Command::new(program)
+        .arg("bench-peer")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .context("a process beside ours cannot be started")
+}
+
+/// Runs a peer to its end; returns what it printed.
+pub(super) async fn ask(arguments: &[String]) -> anyhow::Result<String> {
+    let output = spawn(arguments)?.wait_with_output().await?;
+    ensure!(
+        output.status.success(),
+        "a process beside ours failed: {}",
+        output.status
+    );
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Tells whoever started this process where it listens, and waits until they are gone.
+pub(super) async fn announce(address: SocketAddr) -> anyhow::Result<()> {
+    say(&address.to_string());
+    let mut rest = Vec::new();
+    tokio::io::stdin().read_to_end(&mut rest).await?;
+    Ok(())
+}
