@@ -38,6 +38,64 @@ pub(super) fn take_fences(connection: &Connection) -> StoreResult<Fences> {
     query_all(connection, sql, [], |columns| columns.number()).map(Fences)
 }
 
+/// Rows of one piece of a flush.
+const PIECE: usize = 256;
+
+/// Takes a flush apart. Its rows do not depend on each other; a large one in one go would hold up
+/// every commit behind it, and costs the square of its length: with each statement that ends,
+/// SQLite walks through all that the savepoint around it has noted of pages so far.
+pub(super) fn pieces(flush: PresenceFlush) -> Vec<PresenceFlush> {
+    let PresenceFlush {
+        devices,
+        seen,
+        schedules,
+        listed,
+        budgets,
+    } = flush;
+    let mut pieces = Vec::new();
+    let mut add = |piece| pieces.push(piece);
+    for devices in split(devices) {
+        add(PresenceFlush {
+            devices,
+            ..PresenceFlush::default()
+        });
+    }
+    for seen in split(seen) {
+        add(PresenceFlush {
+            seen,
+            ..PresenceFlush::default()
+        });
+    }
+    for schedules in split(schedules) {
+        add(PresenceFlush {
+            schedules,
+            ..PresenceFlush::default()
+        });
+    }
+    for listed in split(listed) {
+        add(PresenceFlush {
+            listed,
+            ..PresenceFlush::default()
+        });
+    }
+    for budgets in split(budgets) {
+        add(PresenceFlush {
+            budgets,
+            ..PresenceFlush::default()
+        });
+    }
+    pieces
+}
+
+fn split<T>(mut rows: Vec<T>) -> Vec<Vec<T>> {
+    let mut pieces = Vec::with_capacity(rows.len().div_ceil(PIECE));
+    while !rows.is_empty() {
+        let rest = rows.split_off(rows.len().min(PIECE));
+        pieces.push(std::mem::replace(&mut rows, rest));
+    }
+    pieces
+}
+
 pub(super) fn flush_presence(connection: &Connection, flush: &PresenceFlush) -> StoreResult<()> {
     // Taken apart by name, so that a new part cannot be forgotten here.
     let PresenceFlush {

@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{
     AccountsOf, BudgetUsage, Fences, FleetAccount, FleetDevice, LaneStep, LogPage, LogQuery, Page,
-    PageRequest, PresenceFlush, SealedCredentials, Store, StoreResult, StoredToken, UnitOfWork,
-    User,
+    PageRequest, PresenceFlush, SealedCredentials, Store, StoreError, StoreResult, StoredToken,
+    UnitOfWork, User,
 };
 
 /// Rows of dropped slices deleted in one go: some tens of milliseconds.
@@ -175,7 +175,17 @@ impl Store for SqliteStore {
     }
 
     async fn flush_presence(&self, flush: PresenceFlush) -> StoreResult<()> {
-        self.write(move |c| commit::flush_presence(c, &flush)).await
+        let pieces: Vec<_> = commit::pieces(flush)
+            .into_iter()
+            .map(|piece| {
+                self.writer
+                    .submit(move |c| commit::flush_presence(c, &piece))
+            })
+            .collect();
+        for piece in pieces {
+            piece?.await.unwrap_or(Err(StoreError::Closed))?;
+        }
+        Ok(())
     }
 
     async fn budget_usage(&self) -> StoreResult<Vec<BudgetUsage>> {
