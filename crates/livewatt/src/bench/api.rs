@@ -14,25 +14,28 @@ use axum::{
     http::{StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use futures::stream;
 use livewatt_api::ApiOptions;
-use livewatt_domain::{SignedDuration, clock::SystemClock, entropy::Entropy as _};
+use livewatt_domain::{
+    SignedDuration,
+    clock::{Clock as _, SystemClock},
+    entropy::Entropy as _,
+};
 use livewatt_engine::SystemEntropy;
 use livewatt_store::{Store as _, StoredToken};
 use sha2::{Digest as _, Sha256};
-use tokio::net::TcpListener;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Plan,
+    change::not_today,
     fleet::fill,
     installation::Installation,
     load::{Answered, Orders},
     machine::cpu_time,
     peer::{self, Peer},
     report::{Part, Row},
+    served::Served,
 };
-use crate::{serve::bind, telemetry, terminal::say};
+use crate::{telemetry, terminal::say};
 
 /// Requests at the same time.
 const CONNECTIONS: usize = 32;
@@ -47,11 +50,17 @@ pub(super) async fn run(plan: &Plan) -> anyhow::Result<Part> {
         .max(Duration::from_millis(300));
     say(&format!("api: filling a database with {devices} devices"));
     let bench = Bench::start(plan, devices).await?;
-    let ones: Vec<String> = bench.ids.iter().map(|id| format!("/vehicles/{id}")).collect();
+    let ones: Vec<String> = bench
+        .ids
+        .iter()
+        .map(|id| format!("/vehicles/{id}"))
+        .collect();
     let lists: Vec<String> = bench.pages.clone();
     let rows = vec![
         bench.case("one vehicle", ones, rounds, window).await?,
-        bench.case("list of 50 vehicles", lists, rounds, window).await?,
+        bench
+            .case("list of 50 vehicles", lists, rounds, window)
+            .await?,
     ];
     Ok(Part {
         name: "api",
@@ -77,28 +86,6 @@ struct Bench {
     pages: Vec<String>,
 }
 
-struct Served {
-    address: SocketAddr,
-    _task: AbortOnDropHandle<()>,
-}
-
-impl Served {
-    async fn start(router: Router) -> anyhow::Result<Self> {
-        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
-        let address = listener.local_addr()?;
-        Ok(Self {
-            address,
-            _task: AbortOnDropHandle::new(tokio::spawn(serve(listener, router))),
-        })
-    }
-}
-
-async fn serve(listener: TcpListener, router: Router) {
-    if let Err(error) = axum::serve(listener, router).await {
-        tracing::error!(%error, "a server of the bench failed");
-    }
-}
-
 /// What was fetched once from the real router.
 type Bodies = Arc<HashMap<String, Bytes>>;
 
@@ -114,9 +101,9 @@ impl Bench {
     async fn start(plan: &Plan, devices: u32) -> anyhow::Result<Self> {
         let metrics = telemetry::start_metrics()?;
         let vendor = Peer::start(&["vendor".to_owned(), devices.to_string()]).await?;
-        let now = livewatt_domain::clock::Clock::now(&SystemClock);
+        let now = SystemClock.now();
         let installation = Installation::make(plan.directory.as_ref(), now).await?;
-        fill(&installation, &vendor, devices, now).await?;
+        fill(&installation, &vendor, devices, now, not_today).await?;
         let token = format!("bench-{:016x}", SystemEntropy.next_u64());
         let stored = StoredToken {
             hash: Sha256::digest(token.as_bytes()).into(),
@@ -135,7 +122,8 @@ impl Bench {
         };
         let ours = Served::start(livewatt_api::router(engine, options)).await?;
         let mut bodies = HashMap::new();
-        let (ids, pages) = collect(ours.address, &token, plan.pick(1_000, 200), &mut bodies).await?;
+        let (ids, pages) =
+            collect(ours.address, &token, plan.pick(1_000, 200), &mut bodies).await?;
         let bare = Router::new()
             .fallback(same_bytes)
             .with_state(Arc::new(bodies));
@@ -161,7 +149,9 @@ impl Bench {
         for round in 1..=rounds {
             let mut rates = [0.0; 2];
             for (index, (whose, address)) in
-                [("bare", self.bare.address), ("ours", self.ours.address)].into_iter().enumerate()
+                [("bare", self.bare.address), ("ours", self.ours.address)]
+                    .into_iter()
+                    .enumerate()
             {
                 let orders = Orders {
                     address,
@@ -235,7 +225,11 @@ async fn collect(
         let body = get(&path).await?;
         let page: serde_json::Value = serde_json::from_slice(&body)?;
         let listed = page["data"].as_array().context("a page has no data")?;
-        ids.extend(listed.iter().filter_map(|item| item["id"].as_str().map(str::to_owned)));
+        ids.extend(
+            listed
+                .iter()
+                .filter_map(|item| item["id"].as_str().map(str::to_owned)),
+        );
         bodies.insert(path.clone(), body);
         pages.push(path);
         match page["pagination"]["after"].as_str() {

@@ -21,7 +21,6 @@ use livewatt_domain::{
     device::VendorDevice,
     kind::DeviceKind,
 };
-use livewatt_store::{SqliteOptions, SqliteStore};
 use livewatt_vendors::{
     AccountContext, Budgets, HttpPool, Wanted, http::Priority, vendor::SharedVendor,
 };
@@ -95,7 +94,7 @@ async fn fleet(plan: &Plan, devices: u32, length: Duration) -> anyhow::Result<(R
     let now = SystemClock.now();
     let installation = Installation::make(plan.directory.as_ref(), now).await?;
     let began = Instant::now();
-    fill(&installation, &vendor, devices, now).await?;
+    fill(&installation, &vendor, devices, now, first_due).await?;
     let filled_secs = began.elapsed().as_secs_f64();
     let (directory, key) = installation.close();
     vendor.get("/set?log=1").await?;
@@ -164,11 +163,13 @@ fn first_due(account: u32) -> SignedDuration {
     livewatt_domain::retry::scaled(cadence(account), share)
 }
 
-async fn fill(
+/// Fills a database with devices as linking and reading them through the real adapter makes them.
+pub(super) async fn fill(
     installation: &Installation,
     vendor: &Peer,
     devices: u32,
     now: Timestamp,
+    due_in: fn(u32) -> SignedDuration,
 ) -> anyhow::Result<()> {
     let adapter = volta(vendor.address)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -181,7 +182,7 @@ async fn fill(
     let accounts = stream::iter(0..devices).map(|number| async move {
         Ok(NewAccount {
             number,
-            due_at: now.saturating_add(first_due(number))?,
+            due_at: now.saturating_add(due_in(number))?,
             seen: Some(read(adapter, pool, clock.as_ref(), number).await?),
         })
     });
@@ -283,12 +284,7 @@ impl Clock for PutBack {
 pub(super) async fn hold(orders: &str) -> anyhow::Result<()> {
     let orders: Orders = serde_json::from_str(orders)?;
     crate::telemetry::start_metrics()?;
-    let options = SqliteOptions::new(&orders.directory);
-    let store = tokio::task::spawn_blocking(move || SqliteStore::open(&options)).await??;
-    let opened = Opened {
-        store: Arc::new(store),
-        key: orders.key,
-    };
+    let opened = Opened::open(&orders.directory, orders.key).await?;
     let vendor = orders.vendor.parse()?;
     let clock = PutBack(SystemClock.now().duration_since(orders.now));
     let resident_before = resident_bytes()?;

@@ -1,7 +1,11 @@
 //! An installation to measure: a real database on disk with accounts put straight into it, and a
 //! real engine over it whose only vendor is the minimal one.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
@@ -90,8 +94,8 @@ impl Installation {
     /// An empty database with one client.
     pub(super) async fn make(base: Option<&PathBuf>, now: Timestamp) -> anyhow::Result<Self> {
         let directory = Directory::make(base);
-        let options = SqliteOptions::new(&directory.0);
-        let store = tokio::task::spawn_blocking(move || SqliteStore::open(&options)).await??;
+        let key = Vault::generate_key(&SystemEntropy).to_string();
+        let opened = Opened::open(&directory.0, key).await?;
         let client = Client {
             id: ClientId::new(now, &SystemEntropy),
             name: "Bench".to_owned(),
@@ -99,14 +103,12 @@ impl Installation {
             connection_limit: None,
         };
         let id = client.id;
+        let store = &opened.store;
         store.create_client(client, "no secret".to_owned()).await?;
         Ok(Self {
             directory,
             client: id,
-            opened: Opened {
-                store: Arc::new(store),
-                key: Vault::generate_key(&SystemEntropy).to_string(),
-            },
+            opened,
         })
     }
 
@@ -196,6 +198,16 @@ impl Installation {
 }
 
 impl Opened {
+    /// Opens a database again.
+    pub(super) async fn open(directory: &Path, key: String) -> anyhow::Result<Self> {
+        let options = SqliteOptions::new(directory);
+        let store = tokio::task::spawn_blocking(move || SqliteStore::open(&options)).await??;
+        Ok(Self {
+            store: Arc::new(store),
+            key,
+        })
+    }
+
     /// Starts an engine over it that reads from this vendor. Its loops do not run yet.
     pub(super) async fn start(
         &self,

@@ -3,6 +3,7 @@
 
 use std::{
     net::SocketAddr,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -40,7 +41,7 @@ pub(super) struct Answered {
 }
 
 /// Asks as often as it can; prints what came of it.
-pub(super) async fn run(orders: &str) -> anyhow::Result<()> {
+pub(super) async fn run(orders: &Path) -> anyhow::Result<()> {
     let orders = std::fs::read_to_string(orders).context("the orders cannot be read")?;
     let orders: Arc<Orders> = Arc::new(serde_json::from_str(&orders)?);
     ensure!(!orders.paths.is_empty(), "there is nothing to ask for");

@@ -5,15 +5,22 @@
 //! operation can be trusted. What must be cheap for the comparison to mean something (vendors,
 //! receivers, load) runs in processes of its own.
 
+mod api;
 mod bare;
+mod change;
 mod counters;
+mod disk;
 mod fleet;
 mod installation;
+mod load;
 mod machine;
 mod peer;
 mod poll;
+mod receiver;
 mod report;
+mod served;
 mod vendor;
+mod webhooks;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -51,6 +58,14 @@ enum PartName {
     Poll,
     /// Many devices at their real cadences.
     Fleet,
+    /// Reads of the API, beside a handler that returns the same bytes.
+    Api,
+    /// From a change to its webhook.
+    Change,
+    /// A backlog of webhooks, beside bare posts.
+    Webhooks,
+    /// What changes take on disk.
+    Disk,
 }
 
 /// A process beside a bench, started by it.
@@ -60,6 +75,13 @@ pub enum PeerCommand {
     Vendor {
         /// Number of accounts.
         accounts: u32,
+    },
+    /// Takes webhooks, and pushes.
+    Receiver,
+    /// Asks an API as often as it can.
+    Load {
+        /// A file that says what for.
+        orders: PathBuf,
     },
     /// Holds a fleet.
     Fleet {
@@ -119,6 +141,10 @@ pub async fn run(args: &BenchArgs, directory: Option<PathBuf>) -> anyhow::Result
         parts.push(match name {
             PartName::Poll => poll::run(&plan).await.context("part poll")?,
             PartName::Fleet => fleet::run(&plan).await.context("part fleet")?,
+            PartName::Api => api::run(&plan).await.context("part api")?,
+            PartName::Change => change::run(&plan).await.context("part change")?,
+            PartName::Webhooks => webhooks::run(&plan).await.context("part webhooks")?,
+            PartName::Disk => disk::run(&plan).await.context("part disk")?,
         });
     }
     say("");
@@ -143,6 +169,8 @@ pub async fn run(args: &BenchArgs, directory: Option<PathBuf>) -> anyhow::Result
 pub async fn run_peer(command: &PeerCommand) -> anyhow::Result<()> {
     match command {
         PeerCommand::Vendor { accounts } => vendor::serve(*accounts).await,
+        PeerCommand::Receiver => receiver::serve().await,
+        PeerCommand::Load { orders } => load::run(orders).await,
         PeerCommand::Fleet { orders } => fleet::hold(orders).await,
     }
 }

@@ -6,6 +6,7 @@
 use std::{net::SocketAddr, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, ensure};
+use serde::Serialize;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
     process::{Child, Command},
@@ -50,6 +51,20 @@ impl Peer {
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<Vec<u8>> {
         let url = format!("http://{}{path}", self.address);
         let answer = self.client.get(url).send().await?;
+        ensure!(answer.status().is_success(), "{path}: {}", answer.status());
+        Ok(answer.bytes().await?.to_vec())
+    }
+}
+
+impl Peer {
+    /// Asks it to do something.
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        orders: &(impl Serialize + Sync),
+    ) -> anyhow::Result<Vec<u8>> {
+        let url = format!("http://{}{path}", self.address);
+        let answer = self.client.post(url).json(orders).send().await?;
         ensure!(answer.status().is_success(), "{path}: {}", answer.status());
         Ok(answer.bytes().await?.to_vec())
     }

@@ -225,9 +225,14 @@ impl Cloud {
     }
 }
 
+/// How the VINs of the bench begin.
+pub(super) const VIN_PREFIX: &str = "BENCH";
+/// How many digits follow.
+pub(super) const VIN_DIGITS: usize = 12;
+
 /// The number by which the vendor knows the vehicle of an account.
 pub(super) fn vin(account: u32) -> String {
-    format!("BENCH{account:012}")
+    format!("{VIN_PREFIX}{account:0VIN_DIGITS$}")
 }
 
 #[cfg(test)]
