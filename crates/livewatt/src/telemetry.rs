@@ -3,6 +3,8 @@
 use std::{
     io::IsTerminal as _,
     sync::{Mutex, PoisonError},
+    thread,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -30,6 +32,10 @@ pub fn start_logs(settings: &LogSettings) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Single durations are added up this often: otherwise only a scrape does it, and where nobody
+/// scrapes, all of them would be kept.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Starts collecting metrics; the handle renders them for Prometheus. One recorder serves the whole
 /// process.
 ///
@@ -49,5 +55,15 @@ pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
         .context("the histogram buckets are not valid")?
         .install_recorder()
         .context("metrics cannot be collected")?;
+    let recorder = handle.clone();
+    thread::Builder::new()
+        .name("metrics-upkeep".to_owned())
+        .spawn(move || {
+            loop {
+                thread::sleep(UPKEEP_INTERVAL);
+                recorder.run_upkeep();
+            }
+        })
+        .context("metrics cannot be kept up")?;
     Ok(installed.insert(handle).clone())
 }
