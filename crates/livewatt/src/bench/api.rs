@@ -42,7 +42,7 @@ const CONNECTIONS: usize = 32;
 
 /// Runs the part.
 pub(super) async fn run(plan: &Plan) -> anyhow::Result<Part> {
-    let devices = plan.pick(20_000, 1_000);
+    let devices = plan.devices(20_000, 1_000);
     let rounds = plan.pick(5, 1);
     let window = plan
         .total(60, 4)

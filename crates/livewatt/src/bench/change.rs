@@ -44,7 +44,7 @@ pub(super) fn not_today(_: u32) -> SignedDuration {
 
 /// Runs the part.
 pub(super) async fn run(plan: &Plan) -> anyhow::Result<Part> {
-    let accounts = plan.pick(10_000, 1_000);
+    let accounts = plan.devices(10_000, 1_000);
     let rounds = plan.pick(3, 1);
     let length = plan.total(30, 3).as_secs_f64() / f64::from(rounds);
     let count = (length * f64::from(PER_SECOND)) as u32;

@@ -77,7 +77,7 @@ async fn closed(directory: &Path) -> anyhow::Result<u64> {
 
 /// Many changes of few devices.
 async fn changes(plan: &Plan) -> anyhow::Result<Row> {
-    let devices = plan.pick(2_000, 300);
+    let devices = plan.devices(2_000, 300);
     let wanted = plan.pick(50_000, 2_000);
     say(&format!("disk: {wanted} changes of {devices} devices"));
     let metrics = telemetry::start_metrics()?;

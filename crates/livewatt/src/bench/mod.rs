@@ -43,7 +43,7 @@ pub struct BenchArgs {
     /// Seconds that each part measures, roughly [default: the part's own]
     #[arg(long)]
     seconds: Option<u32>,
-    /// Devices of the part fleet [default: 10000 and 100000]
+    /// Devices [default: the part's own; those of fleet are 10000 and 100000]
     #[arg(long)]
     devices: Option<u32>,
     /// Also writes the figures to this file.
@@ -103,6 +103,11 @@ struct Plan {
 impl Plan {
     fn pick<T>(&self, usual: T, quick: T) -> T {
         if self.quick { quick } else { usual }
+    }
+
+    /// Devices of a part.
+    fn devices(&self, usual: u32, quick: u32) -> u32 {
+        self.devices.unwrap_or(self.pick(usual, quick)).max(1)
     }
 
     /// Seconds that a part measures.

@@ -218,7 +218,7 @@ async fn push(State(receiver): State<Receiver>, Json(orders): Json<PushOrders>) 
             .sum::<usize>() as u64
     };
     let patience = Instant::now();
-    while is_missing() > refused && patience.elapsed() < Duration::from_secs(20) {
+    while is_missing() > refused && patience.elapsed() < Duration::from_secs(60) {
         sleep(Duration::from_millis(5)).await;
     }
     let acknowledged: Vec<f64> = answers.iter().map(|(_, wait)| *wait).collect();

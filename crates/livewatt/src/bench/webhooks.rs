@@ -35,8 +35,6 @@ use super::{
 };
 use crate::terminal::say;
 
-/// Devices that the events are about.
-const DEVICES: u32 = 500;
 /// Longest time for a backlog.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -81,14 +79,15 @@ struct Bench {
 
 impl Bench {
     async fn start(plan: &Plan) -> anyhow::Result<Self> {
-        let vendor = Peer::start(&["vendor".to_owned(), DEVICES.to_string()]).await?;
+        let devices = plan.devices(500, 500);
+        let vendor = Peer::start(&["vendor".to_owned(), devices.to_string()]).await?;
         let receiver = Peer::start(&["receiver".to_owned()]).await?;
         let now = SystemClock.now();
         let installation = Installation::make(plan.directory.as_ref(), now).await?;
-        fill(&installation, &vendor, DEVICES, now, not_today).await?;
+        fill(&installation, &vendor, devices, now, not_today).await?;
         let page = PageRequest {
             from: PageFrom::Start,
-            size: DEVICES,
+            size: devices,
         };
         let devices = installation
             .opened

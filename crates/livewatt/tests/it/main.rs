@@ -7,6 +7,7 @@
     reason = "tests are read, not called, and one that cannot go on must say where"
 )]
 
+mod bench;
 mod cli;
 mod clock;
 mod day;
