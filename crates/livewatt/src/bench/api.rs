@@ -26,8 +26,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Plan,
-    change::not_today,
-    fleet::fill,
+    fleet::{cadence, fill},
     installation::Installation,
     load::{Answered, Orders},
     machine::cpu_time,
@@ -103,7 +102,7 @@ impl Bench {
         let vendor = Peer::start(&["vendor".to_owned(), devices.to_string()]).await?;
         let now = SystemClock.now();
         let installation = Installation::make(plan.directory.as_ref(), now).await?;
-        fill(&installation, &vendor, devices, now, not_today).await?;
+        fill(&installation, &vendor, devices, now, cadence).await?;
         let token = format!("bench-{:016x}", SystemEntropy.next_u64());
         let stored = StoredToken {
             hash: Sha256::digest(token.as_bytes()).into(),

@@ -5,15 +5,12 @@ use std::sync::Arc;
 
 use anyhow::ensure;
 use livewatt_api::ApiOptions;
-use livewatt_domain::{
-    SignedDuration,
-    clock::{Clock as _, SystemClock},
-};
+use livewatt_domain::clock::{Clock as _, SystemClock};
 use livewatt_engine::{EgressPolicy, webhooks::WebhookInput};
 
 use super::{
     Plan,
-    fleet::fill,
+    fleet::{cadence, fill},
     installation::{Installation, Loops},
     machine::cpu_time,
     peer::Peer,
@@ -37,11 +34,6 @@ pub(super) fn webhook(receiver: &Peer) -> WebhookInput {
 /// What deliveries are signed with.
 pub(super) const WEBHOOK_SECRET: &str = "bench-webhook-secret";
 
-/// Nothing is fetched while other things are measured.
-pub(super) fn not_today(_: u32) -> SignedDuration {
-    SignedDuration::from_hours(24)
-}
-
 /// Runs the part.
 pub(super) async fn run(plan: &Plan) -> anyhow::Result<Part> {
     let accounts = plan.devices(10_000, 1_000);
@@ -56,7 +48,7 @@ pub(super) async fn run(plan: &Plan) -> anyhow::Result<Part> {
     let receiver = Peer::start(&["receiver".to_owned()]).await?;
     let now = SystemClock.now();
     let installation = Installation::make(plan.directory.as_ref(), now).await?;
-    fill(&installation, &vendor, accounts, now, not_today).await?;
+    fill(&installation, &vendor, accounts, now, cadence).await?;
     let engine = installation
         .opened
         .start(vendor.address, Arc::new(SystemClock), |options| {

@@ -149,7 +149,7 @@ async fn fleet(plan: &Plan, devices: u32, length: Duration) -> anyhow::Result<(R
 }
 
 /// How often the vehicle of an account is to be read.
-fn cadence(account: u32) -> SignedDuration {
+pub(super) fn cadence(account: u32) -> SignedDuration {
     let activity = match is_charging(account) {
         true => Activity::Active,
         false => Activity::Regular,
@@ -180,10 +180,15 @@ pub(super) async fn fill(
     )?;
     let (adapter, pool, clock) = (&adapter, &pool, &clock);
     let accounts = stream::iter(0..devices).map(|number| async move {
+        let due_at = now.saturating_add(due_in(number))?;
+        let mut seen = read(adapter, pool, clock.as_ref(), number).await?;
+        // When a device is due follows from when it was last read.
+        seen.received_at = due_at.saturating_sub(cadence(number))?;
+        seen.started_at = seen.received_at;
         Ok(NewAccount {
             number,
-            due_at: now.saturating_add(due_in(number))?,
-            seen: Some(read(adapter, pool, clock.as_ref(), number).await?),
+            due_at,
+            seen: Some(seen),
         })
     });
     installation
@@ -215,7 +220,7 @@ async fn read(
     };
     let harvest = adapter.read(context, &wanted).await;
     let seen = harvest.observations.into_iter().next();
-    seen.with_context(|| format!("the vendor told nothing: {}", harvest.account.name()))
+    seen.with_context(|| format!("the vendor told nothing: {:?}", harvest.account))
 }
 
 /// How old data was when it was fetched anew.

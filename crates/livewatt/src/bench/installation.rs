@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use livewatt_domain::{
-    Timestamp,
+    SignedDuration, Timestamp,
     account::{Account, AccountSchedule, AccountStatus, LinkedVendor},
     client::Client,
     clock::Clock,
@@ -163,7 +163,8 @@ impl Installation {
             }],
             scopes: Scope::of_kind(DeviceKind::Vehicle).collect(),
             status: AccountStatus::Active,
-            created_at: now,
+            // Before anything was read of it.
+            created_at: now.saturating_sub(SignedDuration::from_hours(24))?,
             listed_at: None,
             credentials_version: 1,
         })

@@ -25,8 +25,8 @@ use tokio::{task::JoinSet, time::sleep};
 
 use super::{
     Plan,
-    change::{WEBHOOK_SECRET, not_today, webhook},
-    fleet::fill,
+    change::{WEBHOOK_SECRET, webhook},
+    fleet::{cadence, fill},
     installation::{Installation, Loops, engine_options},
     machine::cpu_time,
     peer::Peer,
@@ -84,7 +84,7 @@ impl Bench {
         let receiver = Peer::start(&["receiver".to_owned()]).await?;
         let now = SystemClock.now();
         let installation = Installation::make(plan.directory.as_ref(), now).await?;
-        fill(&installation, &vendor, devices, now, not_today).await?;
+        fill(&installation, &vendor, devices, now, cadence).await?;
         let page = PageRequest {
             from: PageFrom::Start,
             size: devices,
