@@ -1,5 +1,7 @@
 //! What goes wrong, and how each is answered: the only place that knows status codes of failures.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -51,6 +53,10 @@ pub(crate) enum ApiError {
     BodyTooSlow,
     /// The answer was not ready in time.
     Timeout,
+    /// Too many attempts failed; how long to wait.
+    TooManyAttempts(Duration),
+    /// The client has as many event streams open as it may.
+    TooManyStreams(usize),
     /// The server is stopping.
     Stopping,
     /// A handler panicked.
@@ -104,6 +110,7 @@ impl ApiError {
     fn row(&self) -> Row {
         const BAD: (StatusCode, &str) = (StatusCode::BAD_REQUEST, "bad-request");
         const NOT_FOUND: (StatusCode, &str) = (StatusCode::NOT_FOUND, "not-found");
+        const TOO_MANY: (StatusCode, &str) = (StatusCode::TOO_MANY_REQUESTS, "too-many-requests");
         let row = |(status, slug): (StatusCode, &'static str), title, detail: &str| {
             Row(status, slug, title, detail.to_owned())
         };
@@ -213,6 +220,18 @@ impl ApiError {
                 "Service Unavailable",
                 "The answer was not ready in time. Please try again later.",
             ),
+            Self::TooManyAttempts(_) => row(
+                TOO_MANY,
+                "Too Many Requests",
+                "Too many attempts have failed. Please wait as long as the header Retry-After says.",
+            ),
+            Self::TooManyStreams(most) => row(
+                TOO_MANY,
+                "Too Many Requests",
+                &format!(
+                    "There are {most} event streams open already, the most a client may have."
+                ),
+            ),
             Self::Stopping => row(
                 (StatusCode::SERVICE_UNAVAILABLE, "service-unavailable"),
                 "Service Unavailable",
@@ -240,8 +259,12 @@ impl ApiError {
                 header::WWW_AUTHENTICATE,
                 HeaderValue::from_static("Basic realm=\"station\", charset=\"UTF-8\""),
             )),
-            Self::Timeout | Self::Stopping => {
+            Self::Timeout | Self::Stopping | Self::TooManyStreams(_) => {
                 Some((header::RETRY_AFTER, HeaderValue::from_static("5")))
+            }
+            Self::TooManyAttempts(wait) => {
+                let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
+                Some((header::RETRY_AFTER, seconds.into()))
             }
             _ => None,
         }

@@ -8,6 +8,7 @@
 //! Beside the operations there are pages for people: where an end user links an account
 //! (`pages::link`), the reference (`/docs`) and the live page (`/live`).
 
+mod attempts;
 mod error;
 mod extract;
 mod handlers;
@@ -18,6 +19,7 @@ mod pages;
 mod pagination;
 mod router;
 mod state;
+mod streams;
 
 pub use openapi::openapi;
 pub use operations::{Answer, Auth, Content, Operation, Query, operations};

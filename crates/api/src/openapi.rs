@@ -102,6 +102,10 @@ fn describe(row: &Operation) -> OperationBuilder {
         Auth::Optional => operation
             .security(SecurityRequirement::new("token", [""; 0]))
             .security(SecurityRequirement::default()),
+        // In the form, if not by header.
+        Auth::Basic if matches!(row.body, Content::Form(_)) => operation
+            .security(SecurityRequirement::new("basic", [""; 0]))
+            .security(SecurityRequirement::default()),
         Auth::Basic => operation.security(SecurityRequirement::new("basic", [""; 0])),
         Auth::None | Auth::Signature => operation.security(SecurityRequirement::default()),
     }

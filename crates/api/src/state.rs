@@ -1,14 +1,13 @@
 //! What every handler can reach.
 
-use std::{fmt, future::Future, num::NonZero, sync::Arc, time::Duration};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use livewatt_domain::id::ClientId;
-use livewatt_engine::{Engine, EngineError, EngineResult};
-use tokio::sync::Semaphore;
+use livewatt_engine::{Engine, EngineError, EngineResult, SystemEntropy};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use crate::error::ApiResult;
+use crate::{attempts::Attempts, error::ApiResult, streams::Streams};
 
 /// Renders the metrics of the process for `GET /metrics`.
 pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
@@ -26,6 +25,8 @@ pub struct ApiOptions {
     pub request_timeout: Duration,
     /// Longest time until a page of linking is answered: vendors sign in slowly.
     pub link_timeout: Duration,
+    /// Event streams that a client may have open at a time.
+    pub streams_per_client: usize,
     /// What `GET /metrics` shows; `None` answers 404.
     pub metrics: Option<MetricsText>,
     /// Serves `/live`, which shows the devices of [`Self::live_client`] to anybody: for demos.
@@ -44,6 +45,7 @@ impl Default for ApiOptions {
             header_limit: 32 * 1024,
             request_timeout: Duration::from_secs(30),
             link_timeout: Duration::from_secs(100),
+            streams_per_client: 20,
             metrics: None,
             show_live_page: false,
             live_client: None,
@@ -60,6 +62,7 @@ impl fmt::Debug for ApiOptions {
             .field("header_limit", &self.header_limit)
             .field("request_timeout", &self.request_timeout)
             .field("link_timeout", &self.link_timeout)
+            .field("streams_per_client", &self.streams_per_client)
             .field("metrics", &self.metrics.is_some())
             .field("show_live_page", &self.show_live_page)
             .field("live_client", &self.live_client)
@@ -76,7 +79,8 @@ struct Inner {
     engine: Arc<Engine>,
     options: ApiOptions,
     base: String,
-    secret_checks: Semaphore,
+    attempts: Arc<Attempts>,
+    streams: Arc<Streams>,
 }
 
 impl ApiState {
@@ -88,12 +92,13 @@ impl ApiState {
             .path()
             .trim_end_matches('/')
             .to_owned();
-        let checks = std::thread::available_parallelism().map_or(2, NonZero::get);
+        let streams = Arc::new(Streams::new(options.streams_per_client));
         Self(Arc::new(Inner {
             engine,
             options,
             base,
-            secret_checks: Semaphore::new(checks),
+            attempts: Arc::new(Attempts::new(&SystemEntropy)),
+            streams,
         }))
     }
 
@@ -115,9 +120,14 @@ impl ApiState {
         self.0.engine.options().public_url.scheme() == "https"
     }
 
-    /// Permits to check secrets: each check costs much memory and time on purpose.
-    pub(crate) fn secret_checks(&self) -> &Semaphore {
-        &self.0.secret_checks
+    /// The book of those who try to prove who they are.
+    pub(crate) fn attempts(&self) -> &Arc<Attempts> {
+        &self.0.attempts
+    }
+
+    /// The event streams that are open.
+    pub(crate) fn streams(&self) -> &Arc<Streams> {
+        &self.0.streams
     }
 
     /// Runs a use case to its end even if the caller goes away or the time is up: one that stops

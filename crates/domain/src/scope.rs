@@ -3,14 +3,20 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr,
+        schema::{ObjectBuilder, Schema, Type},
+    },
+};
 
 use crate::kind::DeviceKind;
 
 macro_rules! scopes {
     ($($name:ident = $text:literal, $kind:ident, $ability:ident;)*) => {
         /// A permission granted by the end user during linking.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         pub enum Scope {$(
             #[doc = concat!("`", $text, "`")]
             #[serde(rename = $text)]
@@ -65,6 +71,18 @@ scopes! {
     BatteryControlOperationMode = "battery:control:operation_mode", Battery, Control;
     MeterReadData = "meter:read:data", Meter, ReadData;
     MeterReadLocation = "meter:read:location", Meter, ReadLocation;
+}
+
+// By hand: the derived one does not see the names that the macro gives to serde.
+impl ToSchema for Scope {}
+impl PartialSchema for Scope {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("A permission granted by the end user during linking."))
+            .enum_values(Some(Self::ALL.iter().map(|scope| scope.as_str())))
+            .into()
+    }
 }
 
 impl Scope {

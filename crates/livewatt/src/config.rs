@@ -48,6 +48,7 @@ pub struct ServerSettings {
     pub public_url: String,
     pub request_timeout_secs: u32,
     pub body_limit_bytes: usize,
+    pub event_streams_per_client: usize,
 }
 
 /// The database.
@@ -252,6 +253,10 @@ fn variables() -> HashMap<String, String> {
 }
 
 fn web_address(key: &str, text: &str) -> anyhow::Result<Url> {
+    // Addresses are logged and shown, and so are these refusals: none may hold a password.
+    if text.contains('@') {
+        bail!("{key} must not contain a user name or password");
+    }
     let url = Url::parse(text).with_context(|| format!("{key} is not a URL: {text}"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         bail!("{key} must begin with http:// or https:// and name a host: {text}");

@@ -6,6 +6,7 @@ pub mod bench;
 pub mod config;
 pub mod demo;
 pub mod doctor;
+mod http;
 pub mod integrations;
 pub mod keys;
 pub mod sandbox;

@@ -12,7 +12,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::{admin, config::Settings, integrations, telemetry};
+use crate::{admin, config::Settings, http, integrations, telemetry};
 
 /// How long requests under way may take when the server stops.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,7 +29,7 @@ pub struct Server {
     /// The client made at the very first start, with its secret, to be shown once.
     pub first_client: Option<(ClientId, Secret)>,
     stop: CancellationToken,
-    http: JoinHandle<std::io::Result<()>>,
+    http: JoinHandle<()>,
     loops: JoinHandle<()>,
     admin: Option<JoinHandle<()>>,
 }
@@ -91,6 +91,7 @@ impl Server {
         };
         let api_options = ApiOptions {
             body_limit: settings.server.body_limit_bytes,
+            streams_per_client: settings.server.event_streams_per_client,
             request_timeout: Duration::from_secs(settings.server.request_timeout_secs.into()),
             metrics: Some(Arc::new(move || metrics.render())),
             show_live_page: options.live_page,
@@ -99,12 +100,7 @@ impl Server {
             ..ApiOptions::default()
         };
         let router = livewatt_api::router(engine.clone(), api_options);
-        let stopped = stop.clone().cancelled_owned();
-        let http = tokio::spawn(async move {
-            axum::serve(listener, router)
-                .with_graceful_shutdown(stopped)
-                .await
-        });
+        let http = tokio::spawn(http::serve(listener, router, stop.clone()));
         let loops = match options.stepped {
             true => tokio::spawn(std::future::ready(())),
             false => tokio::spawn(runtime::run(engine.clone(), stop.clone())),
@@ -152,7 +148,7 @@ impl Server {
             // Its end, either way, is all that matters.
             let _ = admin.await;
         }
-        served.unwrap_or(Ok(())).context("the HTTP server failed")
+        Ok(())
     }
 
     /// Stops the server and waits for it.

@@ -31,6 +31,7 @@ use crate::{
     extract::{Caller, QueryArgs},
     pagination::{PaginationCursors, decode_position, encode_position, page_size},
     state::ApiState,
+    streams::StreamPlace,
 };
 
 /// Between two comments that keep proxies from closing a stream.
@@ -132,6 +133,7 @@ pub(crate) async fn open_stream(
     client: ClientId,
     after: Option<Position>,
 ) -> ApiResult<Sse<impl Stream<Item = Result<SseEvent, Infallible>> + Send + use<>>> {
+    let place = state.streams().open(client)?;
     let engine = state.engine().clone();
     // Listening comes before looking: what happens in between wakes us.
     let wake = engine.listen();
@@ -155,6 +157,7 @@ pub(crate) async fn open_stream(
         ready: VecDeque::new(),
         stop: state.options().stop.clone(),
         ends_at: Instant::now() + Duration::from_secs(lifetime),
+        _place: place,
     };
     let events = stream::unfold(follower, |mut follower| async move {
         follower.next().await.map(|event| (Ok(event), follower))
@@ -185,6 +188,7 @@ struct Follower {
     ready: VecDeque<SseEvent>,
     stop: CancellationToken,
     ends_at: Instant,
+    _place: StreamPlace,
 }
 
 impl Follower {

@@ -36,10 +36,13 @@ pub(crate) struct LinkUserPayload {
     #[schema(format = "uri", max_length = 500)]
     redirect_uri: String,
     /// Skips the choice of a brand.
+    #[schema(nullable = false)]
     vendor: Option<String>,
     /// Restricts the choice to one kind of device.
+    #[schema(nullable = false)]
     vendor_type: Option<DeviceKind>,
     /// Colours of the pages; `system` if absent.
+    #[schema(nullable = false)]
     color_scheme: Option<ColorScheme>,
 }
 
@@ -53,6 +56,7 @@ pub(crate) struct RelinkUserPayload {
     #[schema(format = "uri", max_length = 500)]
     redirect_uri: String,
     /// Colours of the pages; `system` if absent.
+    #[schema(nullable = false)]
     color_scheme: Option<ColorScheme>,
 }
 

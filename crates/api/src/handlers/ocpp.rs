@@ -20,6 +20,7 @@ use tokio::{
 };
 
 use crate::{
+    attempts::{Door, address_of},
     error::{ApiError, ApiResult},
     extract::{PathArg, basic_credentials},
     state::ApiState,
@@ -51,12 +52,20 @@ pub(crate) async fn connect(
     if user != station_id || station_id.len() > MAX_STATION_ID || station_id.is_empty() {
         return Err(ApiError::StationUnauthorized);
     }
-    let account = state
-        .engine()
-        .authenticate_station(&station_id, Secret::new(password))
-        .await?
-        .ok_or(ApiError::StationUnauthorized)?;
     let (mut parts, _) = request.into_parts();
+    let attempts = state.attempts();
+    let claim = attempts.claim(Door::Station, &station_id, &password, address_of(&parts));
+    let engine = state.engine();
+    let admission = attempts.admit(claim, || engine.now()).await?;
+    let found = engine
+        .authenticate_station(&station_id, Secret::new(password))
+        .await;
+    match &found {
+        Ok(Some(_)) => admission.is_right(),
+        Ok(None) => admission.is_wrong(engine.now()),
+        Err(_) => admission.is_unknown(),
+    }
+    let account = found?.ok_or(ApiError::StationUnauthorized)?;
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &state)
         .await
         .map_err(|_| ApiError::Unreadable("This address speaks WebSocket only.".to_owned()))?

@@ -1,18 +1,22 @@
 //! Access tokens: OAuth 2.0 client credentials (RFC 6749, section 4.4).
 
+use std::net::IpAddr;
+
 use axum::{
     Json,
     extract::{Request, State},
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
+use livewatt_engine::clients::IssuedToken;
 use livewatt_vendors::Secret;
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    error::{ApiError, TokenError},
+    attempts::{Door, address_in},
+    error::{ApiResult, TokenError},
     extract::{basic_credentials, read_body},
     state::ApiState,
 };
@@ -49,6 +53,7 @@ pub(crate) async fn issue(
     request: Request,
 ) -> Result<Response, TokenError> {
     let headers = request.headers().clone();
+    let address = address_in(request.extensions());
     let body = read_body(request, state.options().body_limit)
         .await
         .map_err(TokenError::Other)?;
@@ -61,13 +66,9 @@ pub(crate) async fn issue(
         Some(_) => {}
     }
     let (id, secret) = credentials(&headers, &form)?;
-    let issued = {
-        let permit = state.secret_checks().acquire().await;
-        let _permit = permit.map_err(|_| TokenError::Other(ApiError::Stopping))?;
-        state.engine().issue_token(&id, Secret::new(secret)).await
-    };
-    let issued = issued
-        .map_err(|error| TokenError::Other(error.into()))?
+    let issued = check(&state, id, secret, address)
+        .await
+        .map_err(TokenError::Other)?
         .ok_or(TokenError::InvalidClient)?;
     let body = TokenResponse {
         access_token: issued.token.reveal().to_owned(),
@@ -80,6 +81,34 @@ pub(crate) async fn issue(
         (header::PRAGMA, "no-cache"),
     ];
     Ok((unstored, Json(body)).into_response())
+}
+
+/// Checks a secret when its turn comes; `None` if it does not fit.
+async fn check(
+    state: &ApiState,
+    id: String,
+    secret: String,
+    address: IpAddr,
+) -> ApiResult<Option<IssuedToken>> {
+    let attempts = state.attempts();
+    let admission = attempts
+        .admit(attempts.claim(Door::Token, &id, &secret, address), || {
+            state.engine().now()
+        })
+        .await?;
+    // To the end, so that it holds its place as long as its thread works: a caller who hangs up
+    // must not make room for another check beside it.
+    state
+        .to_the_end(|engine| async move {
+            let issued = engine.issue_token(&id, Secret::new(secret)).await;
+            match &issued {
+                Ok(Some(_)) => admission.is_right(),
+                Ok(None) => admission.is_wrong(engine.now()),
+                Err(_) => admission.is_unknown(),
+            }
+            issued
+        })
+        .await
 }
 
 struct Form(Vec<(String, String)>);

@@ -1,13 +1,19 @@
 //! Webhook subscriptions.
 
 use axum::{Json, extract::State, http::StatusCode};
-use livewatt_domain::{Timestamp, time, webhook::Webhook};
+use livewatt_domain::{
+    API_VERSION, Timestamp, time,
+    webhook::{Webhook, subscribable_names},
+};
 use livewatt_engine::{
     EngineError, Issue,
     webhooks::{AuthenticationInput, WebhookInput, WebhookTest},
 };
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, schema::Schema},
+};
 
 use crate::{
     error::ApiResult,
@@ -25,16 +31,18 @@ use crate::{
 )]
 pub(crate) struct WebhookCreatePayload {
     /// Where deliveries go.
-    #[schema(min_length = 8, max_length = 200)]
+    #[schema(format = "uri", min_length = 8, max_length = 200)]
     url: String,
     /// What signs them; at least 128 random bits are advised.
     #[schema(min_length = 6, max_length = 256)]
     secret: String,
     /// Names of events; `["*"]` if absent.
-    events: Option<Vec<String>>,
+    #[schema(nullable = false)]
+    events: Option<Vec<EventName>>,
     /// A version to pin.
-    api_version: Option<String>,
+    api_version: Option<Version>,
     /// An extra header on each delivery.
+    #[schema(nullable = false)]
     authentication: Option<WebhookAuthentication>,
 }
 
@@ -47,15 +55,16 @@ pub(crate) struct WebhookCreatePayload {
 )]
 pub(crate) struct WebhookUpdatePayload {
     /// Where deliveries go.
-    #[schema(min_length = 8, max_length = 200)]
+    #[schema(format = "uri", min_length = 8, max_length = 200, nullable = false)]
     url: Option<String>,
     /// What signs them; at least 128 random bits are advised.
-    #[schema(min_length = 6, max_length = 256)]
+    #[schema(min_length = 6, max_length = 256, nullable = false)]
     secret: Option<String>,
     /// Names of events.
-    events: Option<Vec<String>>,
+    #[schema(nullable = false)]
+    events: Option<Vec<EventName>>,
     /// A version to pin; null unpins.
-    api_version: Option<String>,
+    api_version: Option<Version>,
     /// An extra header on each delivery; null removes it.
     authentication: Option<WebhookAuthentication>,
 }
@@ -72,8 +81,32 @@ pub(crate) struct WebhookAuthentication {
     #[schema(pattern = "^[a-z0-9-_]+$", min_length = 1, max_length = 128)]
     header_name: String,
     /// Its value; never returned.
-    #[schema(min_length = 1, max_length = 256)]
+    #[schema(pattern = "^[ -~]+$", min_length = 1, max_length = 256)]
     header_value: String,
+}
+
+/// The name of an event that a webhook can ask for.
+#[derive(Debug)]
+pub(crate) struct EventName;
+
+impl ToSchema for EventName {}
+impl PartialSchema for EventName {
+    fn schema() -> RefOr<Schema> {
+        let names = subscribable_names();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        crate::openapi::text_enum("The name of an event, or `*` for all.", &names)
+    }
+}
+
+/// A version of the contract that is served.
+#[derive(Debug)]
+pub(crate) struct Version;
+
+impl ToSchema for Version {}
+impl PartialSchema for Version {
+    fn schema() -> RefOr<Schema> {
+        crate::openapi::text_enum("A version of the contract.", &[API_VERSION])
+    }
 }
 
 /// A webhook.

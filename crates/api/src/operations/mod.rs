@@ -147,6 +147,7 @@ const NO_USER: Answer = refusal(404, "User does not exist");
 const NO_DEVICE: Answer = refusal(404, "Asset not found");
 const NO_WEBHOOK: Answer = refusal(404, "Webhook not found");
 const BAD_INPUT: Answer = refusal(400, "The input is not valid");
+const TOO_MANY_ATTEMPTS: Answer = refusal(429, "Too many attempts have failed; see Retry-After");
 const EVENTS_GONE: Answer = refusal(410, "Events after the cursor are no longer kept");
 
 impl Operation {

@@ -7,7 +7,7 @@ use axum::{
 
 use super::{
     ASSET_TYPES, Answer, Auth, BAD_INPUT, Content, EVENTS, EVENTS_GONE, NO_CONTENT, NO_USER,
-    NO_WEBHOOK, Operation, PAGE, STREAM, ok, refusal,
+    NO_WEBHOOK, Operation, PAGE, STREAM, TOO_MANY_ATTEMPTS, ok, refusal,
 };
 use crate::handlers::{events, health, linking, ocpp, push, server, token, users, webhooks};
 
@@ -34,6 +34,7 @@ pub(super) fn token_rows() -> Vec<Operation> {
                 summary: "ID and secret do not fit",
                 content: Content::Json("TokenErrorResponse"),
             },
+            TOO_MANY_ATTEMPTS,
         ])
         .beside_contract(),
     ]
@@ -209,7 +210,11 @@ pub(super) fn event_rows() -> Vec<Operation> {
             get(events::stream),
         )
         .query(STREAM)
-        .answers([stream, EVENTS_GONE])
+        .answers([
+            stream,
+            EVENTS_GONE,
+            refusal(429, "As many streams are open as a client may have"),
+        ])
         .beside_contract(),
     ]
 }
@@ -304,7 +309,11 @@ pub(super) fn intake_rows() -> Vec<Operation> {
             get(ocpp::connect),
         )
         .auth(Auth::Basic)
-        .answers([upgrade, refusal(401, "ID and password do not fit")])
+        .answers([
+            upgrade,
+            refusal(401, "ID and password do not fit"),
+            TOO_MANY_ATTEMPTS,
+        ])
         .beside_contract(),
     ]
 }

@@ -63,6 +63,23 @@ pub(crate) struct Receiver {
     pub header: Option<(String, Secret)>,
 }
 
+impl Receiver {
+    /// A receiver's answer without what it was sent to prove ourselves, should it repeat that: who
+    /// may test a webhook need not be who knows its secrets.
+    fn without_secrets(&self, text: String) -> String {
+        let value = self.header.as_ref().map(|(_, value)| value);
+        let secrets = std::iter::once(&self.secret).chain(value);
+        secrets
+            .map(Secret::reveal)
+            // What is shorter is no secret, and would be found in any text.
+            .filter(|secret| secret.len() >= SHORTEST_SECRET)
+            .fold(text, |text, secret| text.replace(secret, "…"))
+    }
+}
+
+/// Shortest text that is hidden in a receiver's answer, bytes.
+const SHORTEST_SECRET: usize = 6;
+
 /// The client for deliveries: guarded, without redirects.
 pub(super) fn client(options: &EngineOptions) -> EngineResult<reqwest::Client> {
     reqwest::Client::builder()
@@ -174,9 +191,10 @@ impl Engine {
             .headers()
             .iter()
             .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
+            .map(|line| receiver.without_secrets(line))
             .collect();
         // The status decides; a body that never ends must not hold a lane.
-        let body = read_beginning(response).await;
+        let body = receiver.without_secrets(read_beginning(response).await);
         Ok(Answer {
             status,
             body,

@@ -15,6 +15,8 @@ mod disk;
 mod face;
 mod layers;
 mod peers;
+mod schema;
+mod secrets;
 mod support;
 mod tour;
 mod webhooks;

@@ -1,7 +1,9 @@
 //! The HTTP face: who may see what, what a refusal looks like, and what a restart leaves as it was.
 
 mod access;
+mod limits;
 mod requests;
+mod tenancy;
 mod upkeep;
 mod users;
 

@@ -1,0 +1,124 @@
+//! The API document as a promise: requests made up from it by schemathesis.
+
+use std::collections::BTreeMap;
+
+use livewatt_api::operations;
+use serde_json::{Value, json};
+
+use crate::support::{World, python::Program, still};
+use livewatt_sandbox::Cloud;
+
+/// What there is in a world, by variables of paths.
+async fn known(world: &World) -> BTreeMap<String, Vec<String>> {
+    let ids = async |plural: &str| -> Vec<String> {
+        let all = world.api.all(plural).await;
+        assert!(!all.is_empty(), "no {plural}");
+        let id = |row: &Value| row["id"].as_str().unwrap().to_owned();
+        all.iter().map(id).collect()
+    };
+    let mut known = BTreeMap::new();
+    for (variable, plural) in [
+        ("userId", "users"),
+        ("webhookId", "webhooks"),
+        ("vehicleId", "vehicles"),
+        ("chargerId", "chargers"),
+        ("hvacId", "hvacs"),
+        ("inverterId", "inverters"),
+        ("batteryId", "batteries"),
+        ("meterId", "meters"),
+    ] {
+        known.insert(variable.to_owned(), ids(plural).await);
+    }
+    // Deauthorized: only what is not linked can be linked again.
+    let cut_off = world.api.get("/users/cut-off/vehicles").await;
+    let cut_off = cut_off.expect_status(200)["data"][0]["id"].clone();
+    for (variable, value) in [
+        ("assetId", cut_off.as_str().unwrap()),
+        ("vendor", "TESLA"),
+        ("vendorType", "vehicle"),
+        ("integration", "volta"),
+        ("stationId", "station-1"),
+    ] {
+        known.insert(variable.to_owned(), vec![value.to_owned()]);
+    }
+    for operation in operations() {
+        for segment in operation.path.split('/') {
+            let variable = segment.strip_prefix('{').and_then(|s| s.strip_suffix('}'));
+            assert!(
+                variable.is_none_or(|name| known.contains_key(name)),
+                "{}: say here what {segment} can be",
+                operation.path
+            );
+        }
+    }
+    known
+}
+
+/// With `LIVEWATT_LONG=1`, a hundred thousand requests.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_is_one_that_the_document_promises() {
+    let world = World::new().await;
+    for (user, cloud) in [
+        ("ann", Cloud::Volta),
+        ("bob", Cloud::Rivoli),
+        ("ann", Cloud::Helios),
+        ("cut-off", Cloud::Rivoli),
+    ] {
+        world.link(user, cloud, still()).await;
+    }
+    world
+        .advance(livewatt_domain::SignedDuration::from_mins(1))
+        .await;
+    let gone = world.api.delete("/users/cut-off/authorization").await;
+    gone.expect_status(204);
+    let body = json!({ "url": world.receiver.any_url(), "secret": "a secret of the test" });
+    world
+        .api
+        .post("/webhooks", Some(body))
+        .await
+        .expect_status(200);
+    let known = json!(known(&world).await).to_string();
+    let client = world.client.to_string();
+    let receiver = world.receiver.any_url();
+    let is_long = std::env::var_os("LIVEWATT_LONG").is_some_and(|value| value == "1");
+    let (examples, cases) = if is_long {
+        ("60", "100000")
+    } else {
+        ("4", "0")
+    };
+    let program = Program::start(
+        "schema_cases.py",
+        &[
+            "--api",
+            &world.api.base,
+            "--client-id",
+            &client,
+            "--client-secret",
+            &world.secret,
+            "--receiver",
+            &receiver,
+            "--known",
+            &known,
+            "--examples",
+            examples,
+            "--cases",
+            cases,
+        ],
+    );
+    let said = program.finish().await;
+    println!("{}", said.last().unwrap());
+    // All but those that need a vendor's signature or a socket have served somebody.
+    let served = said
+        .iter()
+        .find(|line| line.starts_with("served: "))
+        .unwrap();
+    for operation in operations() {
+        let is_way_in = operation.tag == "Ways in for vendors and devices";
+        let name = format!("'{}'", operation.id);
+        assert!(
+            is_way_in || served.contains(&name),
+            "{name} never succeeded: {served}"
+        );
+    }
+    world.shut_down().await;
+}
