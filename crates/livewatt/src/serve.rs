@@ -100,7 +100,12 @@ impl Server {
             ..ApiOptions::default()
         };
         let router = livewatt_api::router(engine.clone(), api_options);
-        let http = tokio::spawn(http::serve(listener, router, stop.clone()));
+        let http = tokio::spawn(http::serve(
+            listener,
+            router,
+            stop.clone(),
+            http::HEAD_PATIENCE,
+        ));
         let loops = match options.stepped {
             true => tokio::spawn(std::future::ready(())),
             false => tokio::spawn(runtime::run(engine.clone(), stop.clone())),

@@ -4,6 +4,8 @@ use livewatt_domain::{kind::DeviceKind, scope::Scope};
 use livewatt_engine::{EngineError, Issue};
 use serde_json::{Map, Value};
 
+use super::json;
+
 /// What can be read from a JSON object.
 pub(crate) trait Payload: Sized {
     /// Reads the fields; `None` if one was noted as wrong.
@@ -36,8 +38,14 @@ impl Fields {
         if bytes.is_empty() {
             return Err(issue("must be a JSON object, but is empty".to_owned()));
         }
-        let value = serde_json::from_slice(bytes)
-            .map_err(|error| issue(format!("is not valid JSON: {error}")))?;
+        let (value, twice) =
+            json::read(bytes).map_err(|error| issue(format!("is not valid JSON: {error}")))?;
+        if !twice.is_empty() {
+            let issues = twice.into_iter();
+            return Err(issues
+                .map(|path| Issue::new(path, "is given twice"))
+                .collect());
+        }
         let mut issues = Vec::new();
         Self::object(value, "", &mut issues)
             .filter(|_| issues.is_empty())
@@ -106,7 +114,7 @@ impl Fields {
 }
 
 /// A name from outside, cut so that an answer cannot be made large by it.
-fn shortened(key: &str) -> String {
+pub(super) fn shortened(key: &str) -> String {
     key.chars().take(64).collect()
 }
 

@@ -3,6 +3,7 @@
 mod body;
 mod caller;
 mod fields;
+mod json;
 mod path;
 mod query;
 mod version;

@@ -37,11 +37,11 @@ async fn list_of(
     State(state): State<ApiState>,
     caller: Caller,
     user: Option<UserId>,
-    PageArgs(page): PageArgs,
+    page: PageArgs,
 ) -> ApiResult<Json<Paginated<Document>>> {
     let devices = state
         .engine()
-        .list_devices(caller.client_id, user, kind, page)
+        .list_devices(caller.client_id, user, kind, page.by_id()?)
         .await?;
     Ok(Json(Paginated::from(
         devices.map(|device| device.current_document()),

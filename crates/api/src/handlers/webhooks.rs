@@ -295,8 +295,9 @@ pub(crate) async fn create(
 pub(crate) async fn list(
     State(state): State<ApiState>,
     caller: Caller,
-    PageArgs(page): PageArgs,
+    page: PageArgs,
 ) -> ApiResult<Json<Paginated<WebhookResponse>>> {
+    let page = page.by_id()?;
     let webhooks = state.engine().list_webhooks(caller.client_id, page).await?;
     Ok(Json(Paginated::from(webhooks.map(WebhookResponse::from))))
 }

@@ -5,6 +5,7 @@
 
 mod api;
 mod fixture;
+mod fuzz;
 mod link;
 mod operations;
 mod stations;
