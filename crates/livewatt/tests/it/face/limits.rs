@@ -236,7 +236,7 @@ async fn nonsense_in_a_body_or_a_query_is_named() {
         (br#"{"url":1e300,"secret":-0}"#.to_vec(), &["url", "secret"]),
         (b"{\"url\":\"\xff\xfe\",\"secret\":\"secret\"}".to_vec(), &[""]),
         (br#"{"url":"https://a.example/","secret":"secret","secret":"other1"}"#.to_vec(), &["secret"]),
-        (br#"{"url":"https://a.example/","secret":"secret","events":[{"a":1,"a":2}]}"#.to_vec(), &["events.0"]),
+        (br#"{"url":"https://a.example/","secret":"secret","events":[{"a":1,"a":2}]}"#.to_vec(), &["events.0.a"]),
         (b"{\"url\":\"https://a.example/\",\"secret\":\"secret\"}{}".to_vec(), &[""]),
         (br#"{"url":"https://a.example/","secret":"\ud800ecret"}"#.to_vec(), &[""]),
         (br#"{"url":"https://a.example/","secret":"secret","authentication":{"headerName":"x","headerValue":"a\r\nb: c"}}"#.to_vec(), &["authentication.headerValue"]),

@@ -190,6 +190,22 @@ async fn cursors_of_another_client_show_nothing_of_theirs() {
     world.shut_down().await;
 }
 
+/// A cursor of one list is no cursor of another, and says so instead of failing.
+#[tokio::test(flavor = "multi_thread")]
+async fn cursors_of_other_lists_are_refused() {
+    let world = World::new().await;
+    neighbours(&world).await;
+    let page = world.api.get("/users?pageSize=1").await.expect_status(200);
+    let cursor = page["pagination"]["after"].as_str().unwrap();
+    for list in ["vehicles", "users/ann/chargers", "webhooks", "events"] {
+        for name in ["after", "before"] {
+            let refused = world.api.get(&format!("/{list}?{name}={cursor}")).await;
+            assert_eq!(refused.expect_issues(), [name], "{list}");
+        }
+    }
+    world.shut_down().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_tells_nothing_of_other_clients() {
     let world = World::new().await;
