@@ -184,6 +184,15 @@ impl Sandbox {
         self.shared.revoke_tokens(cloud, account)
     }
 
+    /// Ends an account's access tokens before their time; refresh tokens live on.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`.
+    pub fn expire_tokens(&self, cloud: Cloud, account: &str) -> Result<(), ControlError> {
+        self.shared.expire_tokens(cloud, account)
+    }
+
     /// Tokens as a login would give them. `client_id` (volta): `None` is the first app.
     ///
     /// # Errors

@@ -86,6 +86,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         )
         .route("/{cloud}/accounts/{account}/password", put(set_password))
         .route("/{cloud}/accounts/{account}/revoke", post(revoke_tokens))
+        .route("/{cloud}/accounts/{account}/expire", post(expire_tokens))
         .route("/{cloud}/accounts/{account}/grant", post(grant_tokens))
         .route("/{cloud}/accounts/{account}/devices", post(add_device))
         .route("/{cloud}/faults", post(add_fault))
@@ -189,6 +190,15 @@ async fn revoke_tokens(
 ) -> Result<StatusCode, ControlError> {
     shared
         .revoke_tokens(cloud, &account)
+        .map(|()| StatusCode::NO_CONTENT)
+}
+
+async fn expire_tokens(
+    State(shared): Shares,
+    Path((cloud, account)): Path<(Cloud, String)>,
+) -> Result<StatusCode, ControlError> {
+    shared
+        .expire_tokens(cloud, &account)
         .map(|()| StatusCode::NO_CONTENT)
 }
 

@@ -107,6 +107,13 @@ impl Shared {
         Ok(())
     }
 
+    pub(crate) fn expire_tokens(&self, cloud: Cloud, name: &str) -> Result<(), ControlError> {
+        let mut world = self.world();
+        let id = account_id(&world, cloud, name)?;
+        world.tokens.expire_access(&id);
+        Ok(())
+    }
+
     pub(crate) fn grant_tokens(
         &self,
         cloud: Cloud,

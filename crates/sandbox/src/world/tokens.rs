@@ -118,6 +118,11 @@ impl Tokens {
         self.revoke_refresh(account);
     }
 
+    /// Ends access tokens as their time would; refresh tokens live on.
+    pub(crate) fn expire_access(&mut self, account: &str) {
+        self.access.retain(|_, (grant, _)| grant.account != account);
+    }
+
     pub(crate) fn revoke_refresh(&mut self, account: &str) {
         self.refresh.retain(|_, grant| grant.account != account);
     }
