@@ -46,8 +46,13 @@ pub use options::EngineOptions;
 pub use vault::{Vault, VaultError};
 
 use crate::{
-    deliver::Deliveries, events::Feed, fleet::Fleet, poll::breaker::Breakers, presence::Presence,
-    retention::Retention, stations::Stations,
+    deliver::Deliveries,
+    events::Feed,
+    fleet::Fleet,
+    poll::breaker::Breakers,
+    presence::{Presence, StoredBudgets},
+    retention::Retention,
+    stations::Stations,
 };
 
 /// Everything Livewatt is made of, wired together. Cheap to share behind an [`Arc`].
@@ -108,9 +113,10 @@ impl Engine {
             options,
         } = parts;
         vault.check(store.as_ref(), entropy.as_ref()).await?;
-        let budgets = Arc::new(Budgets::default());
+        let budgets = Arc::new(Budgets::stored_by(Arc::new(StoredBudgets(store.clone()))));
         vendors.register_budgets(&budgets);
-        budgets.restore(presence::spent_from(store.budget_usage().await?));
+        let spent = presence::spent_from(store.budget_usage().await?);
+        budgets.restore(spent, clock.now());
         let http = HttpPool::new(options.http.clone(), clock.clone(), budgets.clone())
             .map_err(|error| EngineError::internal("the HTTP client cannot be made", error))?;
         let deliveries = Deliveries::new(&options)?;

@@ -1,24 +1,26 @@
 //! Quiet writes, gathered: what moves at every fetch without being worth an event (`lastSeen`,
-//! stamps, due times, budgets) is written in groups, at most two seconds behind.
+//! stamps, due times) is written in groups, at most two seconds behind. Budgets are written with
+//! them, and before a call where that would be too late.
 //!
 //! Invariant: a reader who lays [`Presence::overlay`] over a stored row sees the present, also
 //! while a group is on its way to the store.
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use async_trait::async_trait;
 use livewatt_domain::{
     Timestamp,
     account::AccountSchedule,
     device::Device,
     id::{AccountId, DeviceId},
 };
-use livewatt_store::{BudgetUsage, DevicePresence, PresenceFlush};
-use livewatt_vendors::budget::Spent;
+use livewatt_store::{BudgetUsage, DevicePresence, PresenceFlush, Store};
+use livewatt_vendors::budget::{Ledger, NotWritten, Spent};
 
-use crate::{Engine, EngineResult};
+use crate::{Engine, EngineError, EngineResult};
 
 /// Quiet writes waiting for their group.
 #[derive(Debug, Default)]
@@ -37,7 +39,6 @@ struct Group {
     seen: HashMap<DeviceId, Timestamp>,
     schedules: HashMap<AccountId, AccountSchedule>,
     listed: HashMap<AccountId, Timestamp>,
-    budgets: Vec<BudgetUsage>,
 }
 
 impl Presence {
@@ -111,18 +112,19 @@ impl Engine {
     pub async fn flush_presence(&self) -> EngineResult<usize> {
         let flush = {
             let mut groups = self.presence.groups();
-            let mut group = std::mem::take(&mut groups.gathering);
-            group
-                .budgets
-                .extend(self.budgets.take_changes().into_iter().map(usage_of));
-            groups.leaving = group;
+            groups.leaving = std::mem::take(&mut groups.gathering);
             groups.leaving.as_flush()
         };
-        if flush.is_empty() {
-            return Ok(0);
-        }
         let rows = flush.devices.len() + flush.seen.len() + flush.schedules.len();
-        let result = self.store.flush_presence(flush).await;
+        let quiet = async {
+            match flush.is_empty() {
+                true => Ok(()),
+                false => self.store.flush_presence(flush).await,
+            }
+        };
+        // Side by side: the store commits them together.
+        let (result, budgets) =
+            futures::future::join(quiet, self.budgets.write_down(self.now())).await;
         let mut groups = self.presence.groups();
         let left = std::mem::take(&mut groups.leaving);
         if let Err(error) = result {
@@ -131,7 +133,10 @@ impl Engine {
             groups.gathering.absorb(newer);
             return Err(error.into());
         }
-        Ok(rows)
+        drop(groups);
+        let budgets = budgets
+            .map_err(|error| EngineError::internal("budgets cannot be written down", error))?;
+        Ok(rows + budgets)
     }
 }
 
@@ -146,7 +151,7 @@ impl Group {
                 .map(|(id, row)| (*id, row.clone()))
                 .collect(),
             listed: self.listed.iter().map(|(id, at)| (*id, *at)).collect(),
-            budgets: self.budgets.clone(),
+            budgets: Vec::new(),
         }
     }
 
@@ -155,7 +160,22 @@ impl Group {
         self.seen.extend(newer.seen);
         self.schedules.extend(newer.schedules);
         self.listed.extend(newer.listed);
-        self.budgets.extend(newer.budgets);
+    }
+}
+
+/// Budgets in the store.
+#[derive(Debug)]
+pub(crate) struct StoredBudgets(pub Arc<dyn Store>);
+
+#[async_trait]
+impl Ledger for StoredBudgets {
+    async fn write(&self, rows: Vec<Spent>) -> Result<(), NotWritten> {
+        let flush = PresenceFlush {
+            budgets: rows.into_iter().map(usage_of).collect(),
+            ..PresenceFlush::default()
+        };
+        let written = self.0.flush_presence(flush).await;
+        written.map_err(|error| NotWritten(Box::new(error)))
     }
 }
 

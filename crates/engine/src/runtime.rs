@@ -39,6 +39,7 @@ pub async fn run(engine: Arc<Engine>, stop: CancellationToken) {
     {
         tracing::warn!(tasks = tasks.len(), "stopping without waiting for the rest");
     }
+    engine.budgets.close();
     flush(&engine).await;
 }
 

@@ -1,23 +1,28 @@
 //! Budgets: what a vendor permits, and what was spent of it.
 //!
 //! Invariant: within any window of the vendor's length, never more calls are drawn than its limit,
-//! whatever the bucketing, and also across restarts.
+//! whatever the bucketing, and also across restarts, however the server ended.
 //!
-//! A window is kept as a ring of slots that each count the calls of a sixtieth of it. A slot counts
-//! in full until the last call it may hold has left the window, so a budget rather permits too
-//! little (by less than one slot) than too much. A clock set back never frees anything: within the
-//! length of a window the newest moment seen stands for now, beyond it all that counts is taken to
-//! have been spent just now.
+//! A window is kept as a ring of slots ([`ring`]). Before a call is sent, it is covered by what is
+//! stored ([`ledger`]): by a *lease*, a few calls that were written down before they were made. What
+//! was spent since the last write is never more than the lease, and after a crash the whole lease
+//! counts as spent at that moment. So a crash costs a few calls; it never yields one.
+
+mod ledger;
+mod ring;
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use jiff::{SignedDuration, Timestamp};
 use livewatt_domain::id::AccountId;
 
+use self::ring::{Ring, SLOTS, slot_millis};
 use crate::http::Priority;
+
+pub use self::ledger::{Ledger, NotWritten, OpenCall};
 
 /// Who shares a budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,14 +70,24 @@ pub struct Spent {
 
 /// What was spent of all budgets of an installation.
 #[derive(Debug, Default)]
-pub struct Budgets(Mutex<Inner>);
+pub struct Budgets {
+    inner: Mutex<Inner>,
+    /// Where they are stored; without one nothing outlives a restart.
+    ledger: Option<Arc<dyn Ledger>>,
+    /// One write at a time, so that an older state never overwrites a newer one.
+    writing: tokio::sync::Mutex<()>,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
     specs: HashMap<&'static str, Vec<BudgetSpec>>,
     rings: HashMap<RingKey, Ring>,
-    /// Rings with slots that changed since [`Budgets::take_changes`].
+    /// Rings with something to write.
     changed: Vec<RingKey>,
+    /// Rings of the write under way, or of one that failed or was cut off.
+    leaving: Vec<RingKey>,
+    /// The server stops: leases are given back.
+    is_closing: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -82,7 +97,24 @@ struct RingKey {
     account: Option<AccountId>,
 }
 
+/// A call that was drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Drawn {
+    /// What is stored covers it.
+    Covered,
+    /// It must be written down first.
+    Uncovered,
+}
+
 impl Budgets {
+    /// Budgets that are stored.
+    pub fn stored_by(ledger: Arc<dyn Ledger>) -> Self {
+        Self {
+            ledger: Some(ledger),
+            ..Self::default()
+        }
+    }
+
     /// Makes the quotas of an integration known; calls of integrations without quotas are free.
     /// Comes before [`Budgets::restore`].
     pub fn register(&self, integration: &'static str, specs: &[BudgetSpec]) {
@@ -90,27 +122,26 @@ impl Budgets {
     }
 
     /// Draws one call from every budget it concerns, or from none. A call without an account
-    /// concerns the budgets of the app only.
-    ///
-    /// # Errors
-    /// If one of them has no room; the moment is when all of them have.
-    pub fn draw(
+    /// concerns the budgets of the app only. Fails if one of them has no room; the moment is when
+    /// all of them have.
+    fn draw(
         &self,
         integration: &str,
         account: Option<AccountId>,
         priority: Priority,
         now: Timestamp,
-    ) -> Result<(), OverBudget> {
+    ) -> Result<Drawn, OverBudget> {
         let mut inner = self.lock();
         let Inner {
             specs,
             rings,
             changed,
+            ..
         } = &mut *inner;
         let concerned = concerned(specs, integration, account);
         let mut until: Option<Timestamp> = None;
         for (key, spec) in &concerned {
-            let ring = rings.entry(*key).or_insert_with(|| Ring::new(spec.window));
+            let ring = rings.entry(*key).or_insert_with(|| Ring::new(spec));
             ring.move_to(now);
             ring.queue(*key, changed);
             let permitted = match priority {
@@ -127,18 +158,31 @@ impl Budgets {
                 until: until.max(now),
             });
         }
+        let mut drawn = Drawn::Covered;
         for (key, _) in &concerned {
             if let Some(ring) = rings.get_mut(key) {
-                ring.add_now();
+                ring.draw();
                 ring.queue(*key, changed);
+                if !ring.is_covered() {
+                    drawn = Drawn::Uncovered;
+                }
             }
         }
-        Ok(())
+        Ok(drawn)
+    }
+
+    /// Whether what is stored covers all that was drawn from the budgets of a call.
+    fn is_covered(&self, integration: &str, account: Option<AccountId>) -> bool {
+        let inner = self.lock();
+        concerned(&inner.specs, integration, account)
+            .into_iter()
+            .filter_map(|(key, _)| inner.rings.get(&key))
+            .all(Ring::is_covered)
     }
 
     /// Notes that a call drawn at `started_at` was over at `ended_at`: the vendor may have counted
     /// it as late as that, so from now on it counts as spent then.
-    pub fn settle(
+    fn settle(
         &self,
         integration: &str,
         account: Option<AccountId>,
@@ -150,10 +194,11 @@ impl Budgets {
             specs,
             rings,
             changed,
+            ..
         } = &mut *inner;
         for (key, _) in concerned(specs, integration, account) {
             if let Some(ring) = rings.get_mut(&key) {
-                ring.postpone(started_at, ended_at);
+                ring.settle(started_at, ended_at);
                 ring.queue(key, changed);
             }
         }
@@ -187,30 +232,92 @@ impl Budgets {
             .max()
     }
 
-    /// The slots that changed since this was last called.
-    pub fn take_changes(&self) -> Vec<Spent> {
+    /// The rows to write now. They count as written once [`Self::confirm`] is called; if it is not,
+    /// they come again.
+    fn take_changes(&self, now: Timestamp) -> Vec<Spent> {
         let mut inner = self.lock();
-        let Inner { rings, changed, .. } = &mut *inner;
+        let Inner {
+            rings,
+            changed,
+            leaving,
+            is_closing,
+            ..
+        } = &mut *inner;
+        for key in leaving.drain(..) {
+            if let Some(ring) = rings.get_mut(&key) {
+                ring.take_back();
+                ring.queue(key, changed);
+            }
+        }
         let mut rows = Vec::new();
         for key in changed.drain(..) {
             if let Some(ring) = rings.get_mut(&key) {
-                ring.take_changes(key, &mut rows);
+                let slot_millis = ring.slot_millis();
+                let change = ring.take_changes(*is_closing);
+                rows.extend(change.slots.into_iter().map(|slot| Spent {
+                    key: format_slot_key(key, slot_millis, slot.index),
+                    window_start: slot.start,
+                    spent: slot.spent.into(),
+                }));
+                rows.extend(change.lease.map(|lease| Spent {
+                    key: format_key(key, LEASE),
+                    window_start: now,
+                    spent: lease.into(),
+                }));
+                leaving.push(key);
             }
         }
         rows
     }
 
-    /// Remembers what was spent before a restart. Rows of budgets that no longer exist are ignored,
-    /// and it does not matter in which order the rows come.
-    pub fn restore(&self, rows: impl IntoIterator<Item = Spent>) {
+    /// What [`Self::take_changes`] gave is stored.
+    fn confirm(&self) {
         let mut inner = self.lock();
-        let Inner { specs, rings, .. } = &mut *inner;
+        let Inner { rings, leaving, .. } = &mut *inner;
+        for key in leaving.drain(..) {
+            if let Some(ring) = rings.get_mut(&key) {
+                ring.confirm();
+            }
+        }
+    }
+
+    /// Gives leases back with the next write: a server that ends in good order has no calls under
+    /// way that it does not know of.
+    pub fn close(&self) {
+        let mut inner = self.lock();
+        inner.is_closing = true;
+        let Inner { rings, changed, .. } = &mut *inner;
+        for (key, ring) in rings {
+            ring.give_back();
+            ring.queue(*key, changed);
+        }
+    }
+
+    /// Remembers at a start (`now`) what was spent before. Rows of budgets that no longer exist are
+    /// ignored, and it does not matter in which order the rows come.
+    pub fn restore(&self, rows: impl IntoIterator<Item = Spent>, now: Timestamp) {
+        let mut inner = self.lock();
+        let Inner {
+            specs,
+            rings,
+            changed,
+            ..
+        } = &mut *inner;
+        let mut leases = Vec::new();
         for row in rows {
-            let Some((key, slot_millis)) = parse_key(specs, &row.key) else {
+            let Some((key, part)) = parse_key(specs, &row.key) else {
                 continue;
             };
             let Some(spec) = spec_of(specs, &key) else {
                 continue;
+            };
+            let spent = u32::try_from(row.spent).unwrap_or(u32::MAX);
+            let slot_millis = match part {
+                Part::Lease => {
+                    leases.push((key, spent));
+                    continue;
+                }
+                Part::Slot(millis) => millis,
             };
             // A row of another slot length counts when its last call may have been made.
             let last = SignedDuration::from_millis(slot_millis - 1);
@@ -218,9 +325,16 @@ impl Budgets {
                 .window_start
                 .saturating_add(last)
                 .unwrap_or(row.window_start);
-            let spent = u32::try_from(row.spent).unwrap_or(u32::MAX);
-            let ring = rings.entry(key).or_insert_with(|| Ring::new(spec.window));
+            let ring = rings.entry(key).or_insert_with(|| Ring::new(spec));
             ring.recall(at, spent);
+        }
+        // After the slots: whatever of a lease was called may have been called just now.
+        for (key, lease) in leases.into_iter().filter(|(_, lease)| *lease > 0) {
+            if let Some(spec) = spec_of(specs, &key) {
+                let ring = rings.entry(key).or_insert_with(|| Ring::new(spec));
+                ring.recall_lease(lease, now);
+                ring.queue(key, changed);
+            }
         }
     }
 
@@ -229,10 +343,11 @@ impl Budgets {
         let mut inner = self.lock();
         inner.rings.retain(|key, _| key.account != Some(account));
         inner.changed.retain(|key| key.account != Some(account));
+        inner.leaving.retain(|key| key.account != Some(account));
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -269,195 +384,44 @@ fn spec_of<'a>(
         .find(|spec| spec.id == key.budget)
 }
 
-/// Slots of a ring: sixty make a window, and one more is the one being filled.
-const SLOTS: u32 = 61;
-
-/// Length of a slot. Rounded up, so that sixty slots are never shorter than the window.
-fn slot_millis(window: SignedDuration) -> i64 {
-    let millis = i64::try_from(window.as_millis()).unwrap_or(i64::MAX).max(1);
-    let full = i64::from(SLOTS - 1);
-    millis / full + i64::from(millis % full != 0)
+/// What a row of a budget is about.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    /// A slot of so many milliseconds.
+    Slot(i64),
+    /// The lease.
+    Lease,
 }
 
-/// The calls of the last window, counted by slot.
-#[derive(Debug)]
-struct Ring {
-    slot_millis: i64,
-    /// Number of the newest slot, counted from 1970; `None` while nothing was counted.
-    newest: Option<i64>,
-    /// Counts by slot number modulo [`SLOTS`].
-    counts: Box<[u32]>,
-    /// A bit for each slot that changed.
-    changed: u64,
-    /// Whether the ring is in the list of changed ones.
-    is_queued: bool,
-}
+/// The last part of a lease's key.
+const LEASE: &str = "lease";
 
-impl Ring {
-    fn new(window: SignedDuration) -> Self {
-        let counts = vec![0; SLOTS as usize].into_boxed_slice();
-        Self {
-            slot_millis: slot_millis(window),
-            newest: None,
-            counts,
-            changed: 0,
-            is_queued: false,
-        }
-    }
-
-    fn slot_of(&self, at: Timestamp) -> i64 {
-        at.as_millisecond().div_euclid(self.slot_millis)
-    }
-
-    fn index(slot: i64) -> usize {
-        slot.rem_euclid(i64::from(SLOTS)) as usize
-    }
-
-    /// Makes `now` the newest moment, dropping what has left the window.
-    fn move_to(&mut self, now: Timestamp) {
-        let slot = self.slot_of(now);
-        let Some(newest) = self.newest else {
-            self.newest = Some(slot);
-            return;
-        };
-        let slots = i64::from(SLOTS);
-        if slot > newest {
-            for passed in (newest + 1)..=slot.min(newest + slots) {
-                // The stored row of a passed slot is left: its age tells that it counts no more.
-                self.counts[Self::index(passed)] = 0;
-            }
-            self.newest = Some(slot);
-        } else if newest - slot >= slots {
-            let spent = self.total();
-            self.counts.fill(0);
-            self.newest = Some(slot);
-            self.counts[Self::index(slot)] = spent;
-            self.changed = (1 << SLOTS) - 1;
-        }
-    }
-
-    fn total(&self) -> u32 {
-        self.counts
-            .iter()
-            .fold(0, |sum, count| sum.saturating_add(*count))
-    }
-
-    /// Whether `permitted` calls are spent, and until when.
-    fn full_until(&self, permitted: u32) -> Option<Timestamp> {
-        let newest = self.newest?;
-        let mut spent = self.total();
-        if spent < permitted {
-            return None;
-        }
-        let oldest = newest - i64::from(SLOTS - 1);
-        let mut free_at = newest;
-        for slot in oldest..=newest {
-            spent -= self.counts[Self::index(slot)].min(spent);
-            if spent < permitted {
-                free_at = slot;
-                break;
-            }
-        }
-        let millis = free_at
-            .saturating_add(i64::from(SLOTS))
-            .saturating_mul(self.slot_millis);
-        Some(Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX))
-    }
-
-    fn add_now(&mut self) {
-        if let Some(newest) = self.newest {
-            self.change(newest, self.counts[Self::index(newest)].saturating_add(1));
-        }
-    }
-
-    /// Moves one call from the slot of `from` to that of `to`.
-    fn postpone(&mut self, from: Timestamp, to: Timestamp) {
-        let from = self.slot_of(from);
-        self.move_to(to.max(self.start_of_newest()));
-        let Some(newest) = self.newest else { return };
-        let is_held = from < newest && newest - from < i64::from(SLOTS);
-        let old = if is_held {
-            self.counts[Self::index(from)]
-        } else {
-            0
-        };
-        if old > 0 {
-            self.change(from, old - 1);
-            self.add_now();
-        } else if from != newest {
-            // Its slot is not there any more; count it anew rather than lose it.
-            self.add_now();
-        }
-    }
-
-    fn start_of_newest(&self) -> Timestamp {
-        self.newest
-            .and_then(|slot| {
-                Timestamp::from_millisecond(slot.saturating_mul(self.slot_millis)).ok()
-            })
-            .unwrap_or(Timestamp::MIN)
-    }
-
-    /// Counts calls of an earlier run, in whatever order they come.
-    fn recall(&mut self, at: Timestamp, spent: u32) {
-        let slot = self.slot_of(at);
-        if self.newest.is_none_or(|newest| slot > newest) {
-            self.move_to(at);
-        }
-        if self
-            .newest
-            .is_some_and(|newest| newest - slot < i64::from(SLOTS))
-        {
-            let count = &mut self.counts[Self::index(slot)];
-            *count = count.saturating_add(spent);
-        }
-    }
-
-    fn change(&mut self, slot: i64, count: u32) {
-        let index = Self::index(slot);
-        self.counts[index] = count;
-        self.changed |= 1 << index;
-    }
-
-    fn queue(&mut self, key: RingKey, queue: &mut Vec<RingKey>) {
-        if self.changed != 0 && !self.is_queued {
-            self.is_queued = true;
-            queue.push(key);
-        }
-    }
-
-    fn take_changes(&mut self, key: RingKey, rows: &mut Vec<Spent>) {
-        self.is_queued = false;
-        let Some(newest) = self.newest else { return };
-        for slot in (newest - i64::from(SLOTS - 1))..=newest {
-            let index = Self::index(slot);
-            if self.changed & (1 << index) != 0 {
-                let start = slot.saturating_mul(self.slot_millis);
-                rows.push(Spent {
-                    key: format_key(key, self.slot_millis, index),
-                    window_start: Timestamp::from_millisecond(start).unwrap_or(Timestamp::MIN),
-                    spent: u64::from(self.counts[index]),
-                });
-            }
-        }
-        self.changed = 0;
-    }
-}
-
-fn format_key(key: RingKey, slot_millis: i64, index: usize) -> String {
+fn format_key(key: RingKey, part: &str) -> String {
     let RingKey {
         integration,
         budget,
         account,
     } = key;
     let account = account.map_or_else(|| "app".to_owned(), |account| account.to_string());
-    format!("{integration}/{budget}/{account}/{slot_millis}/{index}")
+    format!("{integration}/{budget}/{account}/{part}")
 }
 
-fn parse_key(specs: &HashMap<&'static str, Vec<BudgetSpec>>, text: &str) -> Option<(RingKey, i64)> {
+fn format_slot_key(key: RingKey, slot_millis: i64, index: usize) -> String {
+    format_key(key, &format!("{slot_millis}/{index}"))
+}
+
+fn parse_key(
+    specs: &HashMap<&'static str, Vec<BudgetSpec>>,
+    text: &str,
+) -> Option<(RingKey, Part)> {
     let parts = text.split('/').collect::<Vec<_>>();
-    let [integration, budget, account, slot_millis, _] = parts[..] else {
-        return None;
+    let (integration, budget, account, part) = match parts[..] {
+        [integration, budget, account, LEASE] => (integration, budget, account, Part::Lease),
+        [integration, budget, account, slot_millis, _] => {
+            let millis = slot_millis.parse().ok().filter(|millis| *millis > 0)?;
+            (integration, budget, account, Part::Slot(millis))
+        }
+        _ => return None,
     };
     let (integration, specs) = specs.get_key_value(integration)?;
     let spec = specs.iter().find(|spec| spec.id == budget)?;
@@ -465,15 +429,12 @@ fn parse_key(specs: &HashMap<&'static str, Vec<BudgetSpec>>, text: &str) -> Opti
         BudgetScope::App => None,
         BudgetScope::Account => Some(account.parse().ok()?),
     };
-    let slot_millis = slot_millis.parse().ok().filter(|millis| *millis > 0)?;
-    Some((
-        RingKey {
-            integration,
-            budget: spec.id,
-            account,
-        },
-        slot_millis,
-    ))
+    let key = RingKey {
+        integration,
+        budget: spec.id,
+        account,
+    };
+    Some((key, part))
 }
 
 #[cfg(test)]

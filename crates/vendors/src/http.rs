@@ -266,18 +266,18 @@ impl Call<'_> {
         let request = request
             .build()
             .map_err(|_| CallError::Unreachable(format!("{place}: the request cannot be made")))?;
-        let started_at = pool.clock.now();
-        if is_counted {
-            pool.budgets
-                .draw(integration, *account, *priority, started_at)?;
-        }
+        // Held until the answer is here, or this is given up.
+        let _open = match is_counted {
+            true => Some(
+                pool.budgets
+                    .open(integration, *account, *priority, &pool.clock)
+                    .await?,
+            ),
+            false => None,
+        };
         calls.fetch_add(1, Ordering::Relaxed);
-        let outcome = pool.exchange(integration, request, place, started_at).await;
-        if is_counted {
-            pool.budgets
-                .settle(integration, *account, started_at, pool.clock.now());
-        }
-        outcome
+        let started_at = pool.clock.now();
+        pool.exchange(integration, request, place, started_at).await
     }
 }
 
@@ -358,12 +358,12 @@ fn describe(error: &reqwest::Error) -> &'static str {
     }
 }
 
-/// Longest wait that a vendor may ask for.
+/// Longest wait that anybody may ask for.
 const LONGEST_RETRY_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// The moment named by a `Retry-After` header, in seconds or as an HTTP date; at least now, and at
 /// most a day from now.
-fn parse_retry_after(text: &str, now: Timestamp) -> Option<Timestamp> {
+pub fn parse_retry_after(text: &str, now: Timestamp) -> Option<Timestamp> {
     let text = text.trim();
     let latest = now.saturating_add(LONGEST_RETRY_AFTER).unwrap_or(now);
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
