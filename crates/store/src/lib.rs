@@ -177,8 +177,9 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     ) -> StoreResult<Page<Webhook>>;
     /// A webhook of a client.
     async fn find_webhook(&self, client: ClientId, id: WebhookId) -> StoreResult<Option<Webhook>>;
-    /// Replaces a webhook's settings and drops deliveries under way, so that nothing is retried to
-    /// an old address under an old filter; the cursors stay. False if it is gone.
+    /// Replaces a webhook's settings; the cursors stay, and deliveries under way are due at once with
+    /// a new retry window. With another filter they are dropped: their IDs must not come again with
+    /// other events. False if it is gone.
     async fn update_webhook(&self, webhook: Webhook) -> StoreResult<bool>;
     /// Deletes a webhook. False if there is none.
     async fn delete_webhook(&self, client: ClientId, id: WebhookId) -> StoreResult<bool>;

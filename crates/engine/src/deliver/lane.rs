@@ -220,6 +220,9 @@ impl Engine {
     ) -> EngineResult<()> {
         let now = self.now();
         let failing_since = *pending.failing_since.get_or_insert(now);
+        // The window is the webhook's: what other lanes deliver keeps it open.
+        let last_success = self.deliveries.last_success(ready.webhook);
+        let failing_since = last_success.map_or(failing_since, |at| failing_since.max(at));
         let wish = sent.response.as_ref().and_then(|answer| answer.retry_after);
         let jitter = self.entropy.jitter(0.1);
         let next: Option<Timestamp> =
@@ -276,6 +279,9 @@ impl Engine {
             return Ok(false);
         }
         self.deliveries.with_lane(ready, |held| held.lane = lane);
+        if let Some(at) = succeeded_at {
+            self.deliveries.note_success(ready.webhook, at);
+        }
         Ok(true)
     }
 }

@@ -6,6 +6,9 @@
 //! - The cursor moves only after a success, in one transaction with the record of the attempt.
 //! - Events of one device share a lane and a lane sends one delivery at a time: order per device.
 //! - A receiver's trouble holds up only its own lanes.
+//! - A webhook is switched off when nothing at all was taken for the retry window. While some lanes
+//!   succeed, one that does not goes on trying at the longest gap: skipping what it holds would lose
+//!   events, and switching off would punish the rest.
 
 mod lane;
 mod send;
@@ -37,6 +40,8 @@ pub(crate) use send::Sent;
 pub struct Deliveries {
     client: reqwest::Client,
     watched: Mutex<HashMap<WebhookId, Watched>>,
+    /// The time of the last look for lanes with something to do.
+    looked_at: Mutex<Option<Timestamp>>,
     /// Numbers the times that webhooks were taken up.
     epochs: AtomicU64,
     /// Held while a webhook's settings change, so that what is stored and what is watched are the
@@ -53,6 +58,8 @@ struct Watched {
     /// lane gone and changes nothing more.
     epoch: u64,
     lanes: Vec<WatchedLane>,
+    /// When a delivery in any lane was last taken.
+    last_success: Timestamp,
     next_heartbeat_at: Timestamp,
 }
 
@@ -79,6 +86,7 @@ impl Deliveries {
         Ok(Self {
             client: send::client(options)?,
             watched: Mutex::default(),
+            looked_at: Mutex::default(),
             epochs: AtomicU64::new(0),
             changes: tokio::sync::Mutex::default(),
             wake: Notify::new(),
@@ -118,6 +126,7 @@ impl Deliveries {
 
     /// Lanes with something to do at `now`; each counts as running from now on.
     pub(crate) fn take_ready(&self, now: Timestamp) -> Vec<ReadyLane> {
+        self.follow_clock_back(now);
         let mut ready = Vec::new();
         for (id, watched) in self.watched().iter_mut() {
             for lane in &mut watched.lanes {
@@ -128,6 +137,7 @@ impl Deliveries {
                 let is_resting = lane.rests_until.is_some_and(|until| until > now);
                 if is_ready && !is_resting && !lane.is_running {
                     lane.is_running = true;
+                    lane.rests_until = None;
                     let (epoch, lane) = (watched.epoch, lane.lane.lane);
                     ready.push(ReadyLane {
                         webhook: *id,
@@ -150,14 +160,44 @@ impl Deliveries {
             .collect()
     }
 
+    /// A clock set back must not make anybody wait for it to catch up: what waits comes nearer by
+    /// as much.
+    fn follow_clock_back(&self, now: Timestamp) {
+        let mut looked_at = self
+            .looked_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let before = looked_at.replace(now).unwrap_or(now);
+        let back = before.duration_since(now);
+        if !back.is_positive() {
+            return;
+        }
+        let nearer = |at: &mut Timestamp| *at = at.saturating_sub(back).unwrap_or(now);
+        for watched in self.watched().values_mut() {
+            nearer(&mut watched.next_heartbeat_at);
+            for lane in &mut watched.lanes {
+                lane.rests_until.as_mut().map(nearer);
+                if let Some(pending) = &mut lane.lane.pending {
+                    nearer(&mut pending.next_attempt_at);
+                }
+            }
+        }
+    }
+
     /// When a retry or heartbeat is next due.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         let watched = self.watched();
-        let retries = watched
+        let waiting = watched
             .values()
             .flat_map(|w| &w.lanes)
             .filter(|lane| !lane.is_running);
-        let retries = retries.filter_map(|lane| Some(lane.lane.pending.as_ref()?.next_attempt_at));
+        let retries = waiting.filter_map(|lane| {
+            let retry = lane.lane.pending.as_ref().map(|p| p.next_attempt_at);
+            match retry {
+                Some(at) => Some(lane.rests_until.map_or(at, |rest| rest.max(at))),
+                None => lane.rests_until.filter(|_| lane.has_news),
+            }
+        });
         let heartbeats = watched.values().map(|w| w.next_heartbeat_at);
         retries.chain(heartbeats).min()
     }
@@ -178,6 +218,17 @@ impl Deliveries {
                 .iter_mut()
                 .find(|lane| lane.lane.lane == ready.lane)?,
         ))
+    }
+
+    /// When a delivery of the webhook was last taken, in whatever lane.
+    fn last_success(&self, id: WebhookId) -> Option<Timestamp> {
+        Some(self.watched().get(&id)?.last_success)
+    }
+
+    fn note_success(&self, id: WebhookId, at: Timestamp) {
+        if let Some(watched) = self.watched().get_mut(&id) {
+            watched.last_success = watched.last_success.max(at);
+        }
     }
 
     fn snapshot(&self, ready: ReadyLane) -> Option<(Webhook, Receiver, Lane)> {
@@ -232,6 +283,7 @@ impl Engine {
         let epoch = self.deliveries.epochs.fetch_add(1, Ordering::Relaxed);
         let id = webhook.id;
         let watched = Watched {
+            last_success: webhook.last_success,
             webhook,
             receiver,
             epoch,
@@ -315,3 +367,6 @@ impl Engine {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use livewatt_domain::{SignedDuration, id::DeliveryId, webhook::Webhook};
-use livewatt_vendors::Secret;
+use livewatt_vendors::{Secret, http::parse_retry_after};
 
 use super::sign::{enode_signature, standard_signature};
 use crate::{Engine, EngineError, EngineOptions, EngineResult, egress::GuardedResolver};
@@ -20,6 +20,7 @@ pub(crate) struct Answer {
     pub body: String,
     /// Lines of the form `name: value`.
     pub headers: Vec<String>,
+    /// How long it wants to be left alone.
     pub retry_after: Option<SignedDuration>,
 }
 
@@ -182,11 +183,12 @@ impl Engine {
             .await
             .map_err(|error| reason(&error))?;
         let status = response.status().as_u16();
+        let received_at = self.now();
         let retry_after = response
             .headers()
             .get("retry-after")
-            .and_then(|value| value.to_str().ok()?.parse().ok())
-            .map(|seconds: u32| SignedDuration::from_secs(seconds.into()));
+            .and_then(|value| parse_retry_after(value.to_str().ok()?, received_at))
+            .map(|at| at.duration_since(received_at));
         let headers = response
             .headers()
             .iter()

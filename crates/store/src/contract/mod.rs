@@ -98,7 +98,8 @@ macro_rules! store_contract {
             webhooks:
                 start_all_lanes_at_the_cursor,
                 have_one_url_each,
-                an_update_drops_what_is_under_way,
+                an_update_keeps_what_is_under_way,
+                another_filter_drops_what_is_under_way,
                 a_step_is_written_whole,
                 are_deleted_with_their_lanes;
             operation:

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use livewatt_domain::{
     id::{ClientId, DeliveryId},
     webhook::{
@@ -61,8 +62,28 @@ pub async fn have_one_url_each(store: Arc<dyn Store>) -> StoreResult<()> {
     Ok(())
 }
 
-/// What was to be sent under the old settings is not, and the cursors stay.
-pub async fn an_update_drops_what_is_under_way(store: Arc<dyn Store>) -> StoreResult<()> {
+/// What is under way stays the same delivery under other settings, and is due at once.
+pub async fn an_update_keeps_what_is_under_way(store: Arc<dyn Store>) -> StoreResult<()> {
+    let story = Story::begin(store).await?;
+    let mut webhook = created(&story, 1, Position(5)).await?;
+    let mut lane = pending_lane(&story, &webhook);
+    story.store.save_lane(step(&webhook, lane.clone())).await?;
+    webhook.url = "https://customer.example/elsewhere".to_owned();
+    assert!(story.store.update_webhook(webhook.clone()).await?);
+    lane.pending = lane.pending.map(|pending| PendingDelivery {
+        attempts: 0,
+        failing_since: None,
+        next_attempt_at: Timestamp::UNIX_EPOCH,
+        ..pending
+    });
+    let lanes = story.store.lanes(webhook.id).await?;
+    assert_eq!(lanes[1], lane);
+    assert_eq!(lanes[0].pending, None, "nothing was under way there");
+    Ok(())
+}
+
+/// With another filter, what was to be sent is not, and the cursors stay.
+pub async fn another_filter_drops_what_is_under_way(store: Arc<dyn Store>) -> StoreResult<()> {
     let story = Story::begin(store).await?;
     let mut webhook = created(&story, 1, Position(5)).await?;
     let mut lane = pending_lane(&story, &webhook);

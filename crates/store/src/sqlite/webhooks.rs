@@ -95,6 +95,8 @@ pub(super) fn find(
 }
 
 pub(super) fn update(connection: &Connection, webhook: &Webhook) -> StoreResult<bool> {
+    let before = find(connection, webhook.client_id, webhook.id)?;
+    let is_filter_kept = before.is_some_and(|before| before.events == webhook.events);
     let authentication = webhook.authentication.as_ref();
     let changed = execute(
         connection,
@@ -118,13 +120,17 @@ pub(super) fn update(connection: &Connection, webhook: &Webhook) -> StoreResult<
     if changed == 0 {
         return Ok(false);
     }
-    execute(
-        connection,
+    // With another filter the same events no longer make up the delivery, so its ID must not be
+    // seen again. Otherwise only its attempts begin anew, at once.
+    let sql = if is_filter_kept {
+        "update webhook_lanes set attempts = 0, failing_since = null, next_attempt_at = 0
+         where webhook_id = ? and delivery_id is not null"
+    } else {
         "update webhook_lanes set delivery_id = null, delivery_until = null, attempts = null,
              failing_since = null, next_attempt_at = null
-         where webhook_id = ?",
-        [webhook.id.0.as_bytes()],
-    )?;
+         where webhook_id = ?"
+    };
+    execute(connection, sql, [webhook.id.0.as_bytes()])?;
     Ok(true)
 }
 
