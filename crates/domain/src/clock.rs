@@ -36,6 +36,9 @@ impl Clock for SystemClock {
 #[derive(Debug)]
 pub struct FastClock {
     real: Arc<dyn Clock>,
+    /// When it was made, by the real clock.
+    made_at: Timestamp,
+    /// What it showed then.
     start: Timestamp,
     speed: f64,
 }
@@ -43,8 +46,15 @@ pub struct FastClock {
 impl FastClock {
     /// A clock that shows the time of `real` now and from then on runs `speed` times as fast.
     pub fn new(real: Arc<dyn Clock>, speed: f64) -> Self {
+        let now = real.now();
+        Self::starting_at(real, now, speed)
+    }
+
+    /// A clock that shows `start` now and from then on runs `speed` times as fast as `real`.
+    pub fn starting_at(real: Arc<dyn Clock>, start: Timestamp, speed: f64) -> Self {
         Self {
-            start: real.now(),
+            made_at: real.now(),
+            start,
             real,
             speed: speed.max(f64::MIN_POSITIVE),
         }
@@ -53,7 +63,7 @@ impl FastClock {
 
 impl Clock for FastClock {
     fn now(&self) -> Timestamp {
-        let elapsed = self.real.now().duration_since(self.start);
+        let elapsed = self.real.now().duration_since(self.made_at);
         let stretched = crate::retry::scaled(elapsed, self.speed);
         to_millisecond(
             self.start

@@ -113,6 +113,7 @@ pub struct SandboxSettings {
     pub url: String,
     pub client_id: String,
     pub client_secret: Secret,
+    pub follow_clock: bool,
 }
 
 /// Logs.
@@ -176,7 +177,9 @@ impl Settings {
         if !self.server.public_url.is_empty() {
             self.public_url(self.server.listen)?;
         }
-        self.sandbox_url()?;
+        if self.sandbox_url()?.is_none() && self.sandbox.follow_clock {
+            bail!("sandbox.follow_clock needs sandbox.url");
+        }
         Ok(())
     }
 

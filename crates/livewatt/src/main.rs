@@ -220,7 +220,15 @@ async fn serve(settings: &Settings) -> anyhow::Result<()> {
     telemetry::start_logs(&settings.log)?;
     let interrupted = interruption()?;
     let listener = bind(settings.server.listen).await?;
-    let mut server = Server::start(settings, listener, ServeOptions::default()).await?;
+    let clock = match settings.sandbox_url()? {
+        Some(url) if settings.sandbox.follow_clock => Some(sandbox::clock_of(&url).await?),
+        _ => None,
+    };
+    let options = ServeOptions {
+        clock,
+        ..ServeOptions::default()
+    };
+    let mut server = Server::start(settings, listener, options).await?;
     if let Some((id, secret)) = server.first_client.take() {
         say("This is the first start. Keep these; the secret is not shown again:");
         say(&format!("  client ID      {id}"));

@@ -1,11 +1,17 @@
-//! `livewatt sandbox`: the vendor clouds alone.
+//! `livewatt sandbox`: the vendor clouds alone; and the time of a sandbox that runs elsewhere.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use livewatt_domain::{
-    Timestamp,
-    clock::{Clock as _, SystemClock},
+    SignedDuration, Timestamp,
+    clock::{Clock, FastClock, SystemClock},
+    retry::scaled,
 };
 use livewatt_sandbox::{Sandbox, SandboxConfig};
 
@@ -31,6 +37,52 @@ pub struct SandboxArgs {
     /// JSON file with a list of faults to come.
     #[arg(long)]
     pub script: Option<PathBuf>,
+}
+
+/// What a sandbox says of its clock.
+#[derive(Debug, serde::Deserialize)]
+struct ClockSays {
+    now: Timestamp,
+    speed: f64,
+}
+
+/// A clock that shows the time of the sandbox at `url` and runs as fast as that one does now. It is
+/// asked once: after a restart its time goes on, since the sandbox's has.
+///
+/// # Errors
+/// If the sandbox does not answer, or its clock stands still.
+pub async fn clock_of(url: &url::Url) -> anyhow::Result<Arc<dyn Clock>> {
+    let said = ask_time(url)
+        .await
+        .with_context(|| format!("the sandbox at {url} does not tell its time"))?;
+    let (ClockSays { now, speed }, age) = said;
+    anyhow::ensure!(
+        speed > 0.0,
+        "the sandbox's clock stands still; sandbox.follow_clock needs one that runs"
+    );
+    let now = now.saturating_add(scaled(age, speed)).unwrap_or(now);
+    let real = Arc::new(SystemClock);
+    Ok(Arc::new(FastClock::starting_at(real, now, speed)))
+}
+
+/// The time that was told fastest of some, and how long ago that was.
+async fn ask_time(url: &url::Url) -> anyhow::Result<(ClockSays, SignedDuration)> {
+    let address = url.join("/control/clock")?;
+    let http = reqwest::Client::new();
+    let mut best: Option<(ClockSays, Duration, Instant)> = None;
+    for _ in 0..5 {
+        let asked = Instant::now();
+        let answer = http.get(address.clone()).send().await?;
+        let says: ClockSays = answer.error_for_status()?.json().await?;
+        let (took, answered) = (asked.elapsed(), Instant::now());
+        if best.as_ref().is_none_or(|(_, other, _)| took < *other) {
+            best = Some((says, took, answered));
+        }
+    }
+    let (says, took, answered) = best.context("nothing was asked")?;
+    // Half of the way is the way back.
+    let age = SignedDuration::try_from(answered.elapsed() + took / 2)?;
+    Ok((says, age))
 }
 
 /// Starts the clouds.
