@@ -1,6 +1,6 @@
 //! Days and stories in simulated time, over real HTTP.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use livewatt_domain::{
     SignedDuration,
@@ -12,7 +12,7 @@ use livewatt_domain::{
 use livewatt_sandbox::{AccountSpec, Cloud, DevicePatch, FaultKind, FaultSpec};
 use serde_json::{Value, json};
 
-use crate::support::{STEP, World};
+use crate::support::{self, STEP, World};
 
 /// Nobody drives, plugs in or unplugs by themselves.
 fn still() -> AccountSpec {
@@ -135,32 +135,7 @@ async fn check_log(world: &World) {
         }
     }
     assert_eq!(logged, got.len());
-    let mut previous: HashMap<String, Value> = HashMap::new();
-    for event in &got {
-        let name = event["event"].as_str().unwrap();
-        let Some(kind) = DeviceKind::ALL
-            .into_iter()
-            .find(|k| event.get(k.name()).is_some())
-        else {
-            continue;
-        };
-        let device = event[kind.name()].clone();
-        let id = device["id"].as_str().unwrap().to_owned();
-        let before = previous.insert(id.clone(), device.clone());
-        if let Some(before) = before {
-            assert!(name.ends_with(":updated"), "{name}");
-            let of = |value: &Value| value.as_object().unwrap().clone();
-            let difference = changed_paths(&of(&before), &of(&device));
-            assert_eq!(event["updatedFields"], json!(difference), "{id}");
-            let seen = |device: &Value| device["lastSeen"].as_str().unwrap().to_owned();
-            assert!(seen(&before) <= seen(&device), "lastSeen moved back");
-        } else {
-            assert!(
-                name.ends_with(":updated") || name.ends_with(":discovered"),
-                "{name}"
-            );
-        }
-    }
+    let previous = support::log::check_differences(&got);
     // What the API shows now differs from the last event in times alone.
     for kind in DeviceKind::ALL {
         for device in world.api.all(kind.plural()).await {

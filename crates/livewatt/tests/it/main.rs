@@ -12,6 +12,7 @@ mod cli;
 mod clock;
 mod day;
 mod disk;
+mod durability;
 mod face;
 mod layers;
 mod peers;

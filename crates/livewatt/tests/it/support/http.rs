@@ -44,8 +44,12 @@ impl Answer {
 impl Api {
     /// Gets a token for a client.
     pub async fn log_in(server: &Server, id: &str, secret: &str) -> Self {
-        let base = format!("http://{}", server.address);
-        let http = reqwest::Client::new();
+        Self::log_in_at(&format!("http://{}", server.address), id, secret).await
+    }
+
+    /// Gets a token for a client of the server at `base`.
+    pub async fn log_in_at(base: &str, id: &str, secret: &str) -> Self {
+        let (base, http) = (base.to_owned(), reqwest::Client::new());
         let answer = http
             .post(format!("{base}/oauth2/token"))
             .basic_auth(id, Some(secret))

@@ -3,6 +3,7 @@
 
 pub mod contract;
 pub mod http;
+pub mod log;
 pub mod python;
 pub mod receiver;
 

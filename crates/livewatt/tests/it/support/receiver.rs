@@ -1,7 +1,10 @@
 //! A webhook receiver that records what it gets and checks every delivery. It can be made to fail
 //! and to hang.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use axum::{
     Router,
@@ -10,6 +13,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse as _, Response},
     routing::post,
+    serve::ListenerExt as _,
 };
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
@@ -42,7 +46,8 @@ impl Delivery {
 struct Book {
     attempts: Vec<Delivery>,
     status: u16,
-    retry_after: Option<u32>,
+    retry_after: Option<String>,
+    refused: Option<String>,
     secret: String,
     is_held: watch::Sender<bool>,
 }
@@ -52,6 +57,7 @@ struct Book {
 pub struct Receiver {
     pub url: String,
     book: Arc<Mutex<Book>>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Receiver {
@@ -61,6 +67,7 @@ impl Receiver {
             attempts: Vec::new(),
             status: 204,
             retry_after: None,
+            refused: None,
             secret: SECRET.to_owned(),
             is_held: watch::Sender::new(false),
         }));
@@ -68,13 +75,27 @@ impl Receiver {
             .route("/hook", post(receive))
             .route("/any", post(async || StatusCode::NO_CONTENT))
             .with_state(book.clone());
+        let connections = Arc::<AtomicUsize>::default();
+        let counted = connections.clone();
+        let listener = listener.tap_io(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { url, book }
+        Self {
+            url,
+            book,
+            connections,
+        }
     }
 
     /// An address that takes anything from anybody, for webhooks with secrets of others.
     pub fn any_url(&self) -> String {
         self.url.replace("/hook", "/any")
+    }
+
+    /// How many connections were made to it so far.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Answers with this status from now on.
@@ -83,8 +104,13 @@ impl Receiver {
     }
 
     /// Sends this `Retry-After` with its answers from now on.
-    pub fn retry_after(&self, seconds: u32) {
-        self.book.lock().unwrap().retry_after = Some(seconds);
+    pub fn retry_after(&self, wish: impl ToString) {
+        self.book.lock().unwrap().retry_after = Some(wish.to_string());
+    }
+
+    /// Refuses deliveries that contain this text from now on, whatever it does with others.
+    pub fn refuse(&self, text: Option<&str>) {
+        self.book.lock().unwrap().refused = text.map(str::to_owned);
     }
 
     /// Checks signatures against this secret from now on.
@@ -160,13 +186,20 @@ async fn receive(
     };
     is_held.wait_for(|is_held| !is_held).await.unwrap();
     let mut book = book.lock().unwrap();
-    let status = StatusCode::from_u16(book.status).unwrap();
+    let is_refused = book
+        .refused
+        .as_ref()
+        .is_some_and(|text| body.windows(text.len()).any(|part| part == text.as_bytes()));
+    let status = match is_refused {
+        true => StatusCode::INTERNAL_SERVER_ERROR,
+        false => StatusCode::from_u16(book.status).unwrap(),
+    };
     // The book may have been cleared meanwhile.
     if let Some(attempt) = book.attempts.get_mut(number).filter(|a| a.id == id) {
         attempt.is_taken = status.is_success();
     }
-    match book.retry_after {
-        Some(seconds) => (status, [("retry-after", seconds.to_string())]).into_response(),
+    match book.retry_after.clone() {
+        Some(wish) => (status, [("retry-after", wish)]).into_response(),
         None => status.into_response(),
     }
 }

@@ -1,0 +1,17 @@
+//! What outlives what: the server's death at any moment, receivers that fail in every way they can,
+//! and clocks that jump.
+//!
+//! The long forms of these proofs run with `LIVEWATT_LONG=1`.
+
+mod clocks;
+mod front;
+mod kill;
+mod person;
+mod program;
+mod receivers;
+mod records;
+
+/// Whether the long form of a proof is wanted.
+fn is_long() -> bool {
+    std::env::var_os("LIVEWATT_LONG").is_some_and(|value| value == "1")
+}

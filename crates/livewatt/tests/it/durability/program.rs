@@ -1,0 +1,78 @@
+//! The server as a process of its own that can be killed.
+
+use std::{path::Path, process::Stdio, time::Duration};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    time::timeout,
+};
+
+/// A server while it runs. Dropped, it is killed.
+pub struct Program {
+    child: Child,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Program {
+    /// Starts it on a directory; it logs what is wrong to a file beside that.
+    pub fn start(directory: &Path, sandbox_url: &str, public_url: &str) -> Self {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(directory.join("server.log"))
+            .unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_livewatt"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn"])
+            .args(["--sandbox-url", sandbox_url, "--public-url", public_url])
+            .arg("--dangerous-allow-private-receivers")
+            .arg("--data")
+            .arg(directory.join("data"))
+            .env("LIVEWATT_SANDBOX__FOLLOW_CLOCK", "true")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, output }
+    }
+
+    /// Reads on until it serves; returns what it said, its address last.
+    pub async fn ready(&mut self) -> Vec<String> {
+        let mut said = Vec::new();
+        loop {
+            let line = timeout(Duration::from_secs(30), self.output.next_line()).await;
+            let line = line.unwrap_or_else(|_| panic!("it does not start: {said:?}"));
+            let line = line
+                .unwrap()
+                .unwrap_or_else(|| panic!("it ended: {said:?}"));
+            let is_last = line.starts_with("livewatt listens on ");
+            said.push(
+                line.split_whitespace()
+                    .last()
+                    .unwrap_or_default()
+                    .to_owned(),
+            );
+            if is_last {
+                return said;
+            }
+        }
+    }
+
+    /// `kill -9`.
+    pub async fn kill(mut self) {
+        self.child.start_kill().unwrap();
+        self.child.wait().await.unwrap();
+    }
+
+    /// Asks it to end in good order, and waits.
+    pub async fn stop(mut self) {
+        let id = self.child.id().unwrap().to_string();
+        let asked = Command::new("kill").args(["-TERM", &id]).status().await;
+        assert!(asked.unwrap().success());
+        let ended = timeout(Duration::from_secs(30), self.child.wait()).await;
+        assert!(ended.expect("it does not end").unwrap().success());
+    }
+}
