@@ -176,7 +176,9 @@ impl Deliveries {
         for watched in self.watched().values_mut() {
             nearer(&mut watched.next_heartbeat_at);
             for lane in &mut watched.lanes {
-                lane.rests_until.as_mut().map(nearer);
+                if let Some(until) = &mut lane.rests_until {
+                    nearer(until);
+                }
                 if let Some(pending) = &mut lane.lane.pending {
                     nearer(&mut pending.next_attempt_at);
                 }

@@ -1,6 +1,7 @@
 //! Receivers that fail in every way they can, beside one that does not.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex},
     time::Instant,
 };
@@ -55,14 +56,28 @@ impl Manner {
 #[derive(Clone)]
 struct Crooked {
     url: String,
-    state: Arc<Mutex<(Manner, Vec<(String, String, bool)>)>>,
+    book: Arc<Mutex<Book>>,
+}
+
+struct Book {
+    manner: Manner,
+    attempts: Vec<Attempt>,
+}
+
+struct Attempt {
+    id: String,
+    body: String,
+    is_taken: bool,
 }
 
 impl Crooked {
     fn start(listener: TcpListener, elsewhere: String) -> Self {
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let state = Arc::new(Mutex::new((Manner::Polite, Vec::new())));
-        let crooked = Self { url, state };
+        let book = Arc::new(Mutex::new(Book {
+            manner: Manner::Polite,
+            attempts: Vec::new(),
+        }));
+        let crooked = Self { url, book };
         let own = crooked.clone();
         tokio::spawn(async move {
             loop {
@@ -75,36 +90,41 @@ impl Crooked {
     }
 
     fn behave(&self, manner: Manner) {
-        self.state.lock().unwrap().0 = manner;
+        self.book.lock().unwrap().manner = manner;
     }
 
     /// The events it took, leaving out deliveries it knew, and the number of attempts.
     fn taken(&self) -> (Vec<Value>, usize) {
-        let state = self.state.lock().unwrap();
-        let (mut ids, mut events) = (Vec::new(), Vec::new());
-        for (id, body, is_taken) in &state.1 {
-            let first = state.1.iter().find(|(other, ..)| other == id).unwrap();
-            assert_eq!(first.1, *body, "two deliveries under one ID");
-            if *is_taken && !ids.contains(id) {
-                ids.push(id.clone());
-                let body: Value = serde_json::from_str(body).unwrap();
+        let book = self.book.lock().unwrap();
+        let (mut ids, mut events) = (BTreeSet::new(), Vec::new());
+        for attempt in &book.attempts {
+            let mut same = book.attempts.iter().filter(|other| other.id == attempt.id);
+            assert!(
+                same.all(|other| other.body == attempt.body),
+                "two deliveries under one ID"
+            );
+            if attempt.is_taken && ids.insert(&attempt.id) {
+                let body: Value = serde_json::from_str(&attempt.body).unwrap();
                 events.extend(body.as_array().unwrap().clone());
             }
         }
         events.retain(|event| event.get("user").is_some());
-        (events, state.1.len())
+        (events, book.attempts.len())
     }
 
     async fn treat(&self, mut socket: TcpStream, elsewhere: &str) -> Option<()> {
-        let manner = self.state.lock().unwrap().0;
+        let manner = self.book.lock().unwrap().manner;
         if manner == Manner::Resets {
             // Something must have come, so that dropping it unread resets the connection.
             socket.readable().await.ok()?;
             return None;
         }
         let (id, body) = read_delivery(&mut socket).await?;
-        let entry = (id, body, manner.takes());
-        self.state.lock().unwrap().1.push(entry);
+        self.book.lock().unwrap().attempts.push(Attempt {
+            id,
+            body,
+            is_taken: manner.takes(),
+        });
         let answer = match manner {
             Manner::Hangs => return std::future::pending().await,
             Manner::BreaksOff | Manner::Resets => "HTTP/1.1 2".to_owned(),
