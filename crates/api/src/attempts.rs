@@ -206,7 +206,7 @@ const BUSY: Duration = Duration::from_secs(5);
 
 impl Admission {
     /// The claim was right: nothing is held against it, and it is known from now on.
-    pub(crate) fn is_right(self) {
+    pub(crate) fn was_right(self) {
         let mut book = self.attempts.book();
         if self.is_charged {
             book.forgive(&self.claim);
@@ -216,7 +216,7 @@ impl Admission {
     }
 
     /// The claim was wrong.
-    pub(crate) fn is_wrong(self, now: Timestamp) {
+    pub(crate) fn was_wrong(self, now: Timestamp) {
         // Right once, before the secret was changed.
         if !self.is_charged {
             let mut book = self.attempts.book();
@@ -226,7 +226,7 @@ impl Admission {
     }
 
     /// Nobody can tell, for something of ours failed.
-    pub(crate) fn is_unknown(self) {
+    pub(crate) fn was_unknown(self) {
         if self.is_charged {
             self.attempts.book().forgive(&self.claim);
         }
@@ -353,7 +353,7 @@ mod tests {
 
         async fn fail(&self, claim: Claim, times: u32) {
             for _ in 0..times {
-                self.admit(claim).await.unwrap().is_wrong(self.clock.now());
+                self.admit(claim).await.unwrap().was_wrong(self.clock.now());
             }
         }
 
@@ -391,17 +391,17 @@ mod tests {
     async fn who_was_right_before_is_never_refused_for_others() {
         let desk = Desk::new();
         let owner = desk.claim(Door::Token, "ann", "secret", HERE);
-        desk.admit(owner).await.unwrap().is_right();
+        desk.admit(owner).await.unwrap().was_right();
         let guess = desk.claim(Door::Token, "ann", "guess", HERE);
         desk.fail(guess, OF_IDENTITY.failures).await;
         wait(desk.admit(guess).await);
         for _ in 0..100 {
-            desk.admit(owner).await.unwrap().is_right();
+            desk.admit(owner).await.unwrap().was_right();
         }
         // The secret was changed: the old one is a guess like any other.
         for _ in 0..=OF_IDENTITY.failures {
             if let Ok(admission) = desk.admit(owner).await {
-                admission.is_wrong(desk.clock.now());
+                admission.was_wrong(desk.clock.now());
             }
         }
         wait(desk.admit(owner).await);
@@ -419,7 +419,7 @@ mod tests {
         // A site full of stations is not.
         for number in 0..1000 {
             let station = desk.claim(Door::Station, &number.to_string(), "x", THERE);
-            desk.admit(station).await.unwrap().is_right();
+            desk.admit(station).await.unwrap().was_right();
         }
     }
 
@@ -428,7 +428,7 @@ mod tests {
         let desk = Desk::new();
         let claim = desk.claim(Door::Token, "ann", "secret", HERE);
         for _ in 0..100 {
-            desk.admit(claim).await.unwrap().is_unknown();
+            desk.admit(claim).await.unwrap().was_unknown();
         }
     }
 
@@ -436,7 +436,7 @@ mod tests {
     async fn strangers_wait_for_each_other_and_not_for_ever() {
         let desk = Desk::new();
         let owner = desk.claim(Door::Token, "ann", "secret", HERE);
-        desk.admit(owner).await.unwrap().is_right();
+        desk.admit(owner).await.unwrap().was_right();
         let places = desk.attempts.strangers.available_permits();
         let guess = |number: usize| {
             let address = Ipv4Addr::from_bits(number as u32).into();
@@ -457,12 +457,12 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(wait(desk.admit(guess(9999)).await), BUSY);
-        desk.admit(owner).await.unwrap().is_right();
+        desk.admit(owner).await.unwrap().was_right();
         for admission in inside {
-            admission.is_wrong(desk.clock.now());
+            admission.was_wrong(desk.clock.now());
         }
         for admitted in waiting {
-            admitted.await.unwrap().unwrap().is_wrong(desk.clock.now());
+            admitted.await.unwrap().unwrap().was_wrong(desk.clock.now());
         }
     }
 

@@ -61,9 +61,9 @@ pub(crate) async fn connect(
         .authenticate_station(&station_id, Secret::new(password))
         .await;
     match &found {
-        Ok(Some(_)) => admission.is_right(),
-        Ok(None) => admission.is_wrong(engine.now()),
-        Err(_) => admission.is_unknown(),
+        Ok(Some(_)) => admission.was_right(),
+        Ok(None) => admission.was_wrong(engine.now()),
+        Err(_) => admission.was_unknown(),
     }
     let account = found?.ok_or(ApiError::StationUnauthorized)?;
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &state)

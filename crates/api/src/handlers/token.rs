@@ -102,9 +102,9 @@ async fn check(
         .to_the_end(|engine| async move {
             let issued = engine.issue_token(&id, Secret::new(secret)).await;
             match &issued {
-                Ok(Some(_)) => admission.is_right(),
-                Ok(None) => admission.is_wrong(engine.now()),
-                Err(_) => admission.is_unknown(),
+                Ok(Some(_)) => admission.was_right(),
+                Ok(None) => admission.was_wrong(engine.now()),
+                Err(_) => admission.was_unknown(),
             }
             issued
         })

@@ -145,7 +145,8 @@ pub(crate) struct Api {
     pub(crate) clock: ManualClock,
     pub(crate) client: ClientId,
     pub(crate) secret: Secret,
-    token: String,
+    /// Access token of the client.
+    pub token: String,
     _directory: TempDir,
 }
 

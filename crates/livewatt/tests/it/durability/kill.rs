@@ -485,7 +485,7 @@ async fn change(
         let patch = DevicePatch {
             limit_percent: Some(50 + (round % 51) as u8),
             max_amps: Some(6 + (round % 27) as u8),
-            plugged: (round % 3 == 0).then_some(round % 2 == 0),
+            plugged: round.is_multiple_of(3).then_some(round.is_multiple_of(2)),
             ..DevicePatch::default()
         };
         let vehicle = vehicles[count % vehicles.len()];

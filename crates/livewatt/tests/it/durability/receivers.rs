@@ -144,8 +144,10 @@ impl Crooked {
             tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         }
         socket.write_all(answer.as_bytes()).await.ok()?;
-        while manner == Manner::TakesEndlessly {
-            socket.write_all(&[b'x'; 1024]).await.ok()?;
+        if manner == Manner::TakesEndlessly {
+            loop {
+                socket.write_all(&[b'x'; 1024]).await.ok()?;
+            }
         }
         Some(())
     }

@@ -370,7 +370,7 @@ async fn tell_a_story(format: &str) {
             "authentication": { "headerName": "x-key", "headerValue": key },
         });
         let (status, body) = story.ask(Method::POST, "/webhooks", Some(body)).await;
-        assert_eq!(status == 200, url == &good || url == &bad, "{body}");
+        assert_eq!(status == 200, *url == good || *url == bad, "{body}");
         if let Some(webhook) = body["id"].as_str() {
             let path = format!("/webhooks/{webhook}/test");
             let (status, shown) = story.ask(Method::POST, &path, None).await;
