@@ -88,6 +88,11 @@ impl Field {
         specs.iter().map(|spec| Self(spec))
     }
 
+    /// A block that has a `lastUpdated`, by its name.
+    pub fn block_named(name: &str) -> Option<&'static str> {
+        BLOCKS.into_iter().find(|block| *block == name)
+    }
+
     /// The blocks of a kind that carry a `lastUpdated` fed by facts.
     pub fn blocks(kind: DeviceKind) -> impl Iterator<Item = &'static str> {
         BLOCKS

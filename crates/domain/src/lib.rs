@@ -5,6 +5,7 @@
 //! of a device is stored and served as the same JSON it is defined by.
 
 pub mod account;
+pub mod age;
 pub mod cadence;
 pub mod client;
 pub mod clock;

@@ -110,6 +110,19 @@ impl Stamps {
         updated
     }
 
+    /// When a fact about each block was last received, as [`Stamps::block_confirmed`] tells it.
+    pub fn told_blocks(&self) -> Vec<(&'static str, Timestamp)> {
+        let mut told: Vec<(&'static str, Timestamp)> = Vec::with_capacity(4);
+        for (field, stamp) in &self.0 {
+            let Some(block) = field.block() else { continue };
+            match told.last_mut() {
+                Some((last, newest)) if *last == block => *newest = stamp.received_at.max(*newest),
+                _ => told.push((block, stamp.received_at)),
+            }
+        }
+        told
+    }
+
     /// A block's `lastUpdated`: the vendor's own time where given, else when we saw a change; for
     /// HVACs whichever is newer.
     pub fn block_updated(&self, kind: DeviceKind, block: &str) -> Option<Timestamp> {
@@ -120,9 +133,14 @@ impl Stamps {
 
     /// When a fact about the block was last received, whether it changed anything or not.
     pub fn block_confirmed(&self, kind: DeviceKind, block: &str) -> Option<Timestamp> {
-        self.of_block(kind, block)
+        self.block_newest(kind, block)
             .map(|stamp| stamp.received_at)
-            .max()
+    }
+
+    /// The stamp of the fact about the block that was received last.
+    pub fn block_newest(&self, kind: DeviceKind, block: &str) -> Option<&Stamp> {
+        self.of_block(kind, block)
+            .max_by_key(|stamp| stamp.received_at)
     }
 
     fn of_block(&self, kind: DeviceKind, block: &str) -> impl Iterator<Item = &Stamp> {
