@@ -25,6 +25,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use livewatt_domain::{
     account::{Account, AccountSchedule},
+    age::Breach,
     client::Client,
     device::Device,
     id::{AccountId, ClientId, DeviceId, UserId, WebhookId},
@@ -144,6 +145,17 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// What was spent of every budget.
     async fn budget_usage(&self) -> StoreResult<Vec<BudgetUsage>>;
 
+    // ---- ages -------------------------------------------------------------------------------
+
+    /// The devices of accounts whose credentials are dead.
+    async fn lost_devices(&self) -> StoreResult<Vec<LostDevice>>;
+    /// Until when all time is counted (`None` if it never was), and the breaches that are open.
+    async fn age_state(&self) -> StoreResult<(Option<Timestamp>, Vec<Breach>)>;
+    /// Sums of ages by the hour, oldest first.
+    async fn age_hours(&self, query: AgeQuery) -> StoreResult<Vec<AgeHour>>;
+    /// Breaches that touch a time: the newest, at most `limit`, and all of them counted.
+    async fn breaches(&self, query: AgeQuery, limit: u32) -> StoreResult<BreachList>;
+
     // ---- the event log ----------------------------------------------------------------------
 
     /// A client's events after a position, in order.
@@ -160,8 +172,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// When the newest event of all was made, by the clock of then; `None` if there is none.
     async fn newest_event_at(&self) -> StoreResult<Option<Timestamp>>;
     /// Drops the whole time slices of the log that ended before `keep_from`; returns how many. Also
-    /// forgets delivery attempts and ended link sessions of before. `now` tells which slices are
-    /// dated in the future, by a clock that was wrong.
+    /// forgets delivery attempts, ended link sessions, sums of ages and ended breaches of before.
+    /// `now` tells which slices are dated in the future, by a clock that was wrong.
     async fn prune(&self, keep_from: Timestamp, now: Timestamp) -> StoreResult<u32>;
 
     // ---- webhooks ---------------------------------------------------------------------------

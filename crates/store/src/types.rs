@@ -3,9 +3,12 @@
 use jiff::Timestamp;
 use livewatt_domain::{
     account::{Account, AccountSchedule},
+    age::{AgeTally, Breach, BreachReason},
     device::{Device, Stamps, VendorDevice},
     event::Event,
     id::{AccountId, ClientId, DeviceId, LinkSessionId, PARTITIONS, UserId, WebhookId},
+    kind::DeviceKind,
+    vendor::VendorName,
     webhook::{DeliveryAttempt, Lane, Position},
 };
 
@@ -97,6 +100,8 @@ pub enum AccountsOf {
 pub struct FleetAccount {
     /// The account.
     pub id: AccountId,
+    /// Its client.
+    pub client_id: ClientId,
     /// Its integration.
     pub integration: String,
     /// When its devices were last listed.
@@ -114,6 +119,13 @@ pub struct FleetDevice {
     pub account_id: AccountId,
     /// What its vendor calls it.
     pub vendor_device: VendorDevice,
+    /// Its vendor.
+    pub vendor: VendorName,
+    /// When its blocks were last told (see `Stamps::told_blocks`); `None` if that was written down
+    /// before it was asked.
+    pub told: Option<Vec<(&'static str, Timestamp)>>,
+    /// Whether live data can be had.
+    pub is_reachable: Option<bool>,
     /// Last successful contact.
     pub last_seen: Timestamp,
     /// It takes or gives noticeable power.
@@ -122,6 +134,21 @@ pub struct FleetDevice {
     pub is_asleep: bool,
     /// Complete listings in a row that did not contain it.
     pub missed_listings: u8,
+}
+
+/// A device that cannot be reached, since the credentials of its account are dead.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LostDevice {
+    /// The account it is part of.
+    pub account_id: AccountId,
+    /// Whose it is.
+    pub client_id: ClientId,
+    /// Its vendor.
+    pub vendor: VendorName,
+    /// Its kind.
+    pub kind: DeviceKind,
+    /// When its blocks were last told.
+    pub told: Vec<(&'static str, Timestamp)>,
 }
 
 /// Credentials as they are stored.
@@ -310,6 +337,79 @@ pub struct PresenceFlush {
     pub listed: Vec<(AccountId, Timestamp)>,
     /// Budgets.
     pub budgets: Vec<BudgetUsage>,
+    /// Sums of ages, to be added to those stored. Those of a client that is gone are passed over.
+    pub ages: Vec<AgeHour>,
+    /// Breaches that began or ended. New ones of a device that is gone are passed over.
+    pub breaches: Vec<Breach>,
+    /// Until when all time is counted, if that moved.
+    pub counted_until: Option<Timestamp>,
+}
+
+/// Ages of one block of all devices of a kind and vendor, within an hour.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgeHour {
+    /// Whose devices.
+    pub client_id: ClientId,
+    /// When the hour begins.
+    pub hour: Timestamp,
+    /// Their vendor.
+    pub vendor: VendorName,
+    /// Their kind.
+    pub kind: DeviceKind,
+    /// The block.
+    pub block: &'static str,
+    /// The sums.
+    pub tally: AgeTally,
+}
+
+/// Which ages are asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgeQuery {
+    /// Whose; of the whole installation if absent.
+    pub client_id: Option<ClientId>,
+    /// From this moment on.
+    pub from: Timestamp,
+    /// Before this moment.
+    pub to: Timestamp,
+    /// Of this kind only.
+    pub kind: Option<DeviceKind>,
+    /// Of this vendor only.
+    pub vendor: Option<VendorName>,
+}
+
+/// A breach as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BreachRecord {
+    /// The user whose device it was about.
+    pub user_id: UserId,
+    /// The breach.
+    pub breach: Breach,
+}
+
+/// Number of breaches of a vendor, kind, block and reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BreachCount {
+    /// The vendor.
+    pub vendor: VendorName,
+    /// The kind.
+    pub kind: DeviceKind,
+    /// The block.
+    pub block: &'static str,
+    /// The reason.
+    pub reason: BreachReason,
+    /// How many.
+    pub count: u64,
+    /// How many of them are open.
+    pub open: u64,
+}
+
+/// Breaches of a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BreachList {
+    /// The newest, newest first.
+    pub newest: Vec<BreachRecord>,
+    /// All of them, counted.
+    pub counts: Vec<BreachCount>,
 }
 
 impl PresenceFlush {
@@ -320,6 +420,9 @@ impl PresenceFlush {
             && self.schedules.is_empty()
             && self.listed.is_empty()
             && self.budgets.is_empty()
+            && self.ages.is_empty()
+            && self.breaches.is_empty()
+            && self.counted_until.is_none()
     }
 }
 

@@ -47,6 +47,7 @@ pub async fn is_read_page_by_page(store: Arc<dyn Store>) -> StoreResult<()> {
         .iter()
         .map(|account| FleetAccount {
             id: account.id,
+            client_id: account.client_id,
             integration: account.integration.clone(),
             listed_at: account.listed_at,
             schedule: (account.id == story.account.id).then(|| schedule.clone()),
@@ -83,6 +84,9 @@ pub async fn shows_devices_as_they_are(store: Arc<dyn Store>) -> StoreResult<()>
         id: device.id,
         account_id: device.account_id,
         vendor_device: device.vendor_device.clone(),
+        vendor: device.vendor.clone(),
+        told: Some(device.stamps.told_blocks()),
+        is_reachable: device.is_reachable(),
         last_seen,
         is_active: device.is_active(),
         is_asleep: false,

@@ -5,6 +5,7 @@
 //! verbs for what happens to them.
 
 pub mod accounts;
+pub mod ages;
 pub mod clients;
 pub mod erasure;
 pub mod fleet;
@@ -77,6 +78,10 @@ macro_rules! store_contract {
                 is_read_page_by_page,
                 shows_devices_as_they_are,
                 an_account_to_fetch_brings_its_credentials;
+            ages:
+                are_added_up,
+                breaches_begin_and_end,
+                breaches_go_with_time_and_with_their_user;
             paging:
                 forwards_and_backwards_over_devices,
                 goes_on_from_rows_that_are_gone,

@@ -4,7 +4,7 @@ use livewatt_domain::webhook::Position;
 use rusqlite::{Connection, params};
 
 use super::{
-    accounts, devices, links, log,
+    accounts, ages, devices, fleet, links, log,
     statement::{execute, json, query_all, query_one, signed},
 };
 use crate::{
@@ -104,6 +104,9 @@ pub(super) fn flush_presence(connection: &Connection, flush: &PresenceFlush) -> 
         schedules,
         listed,
         budgets,
+        ages,
+        breaches,
+        counted_until,
     } = flush;
     for presence in devices {
         save_presence(connection, presence)?;
@@ -137,6 +140,11 @@ pub(super) fn flush_presence(connection: &Connection, flush: &PresenceFlush) -> 
                 signed(usage.spent)
             ],
         )?;
+    }
+    ages::add_hours(connection, ages)?;
+    ages::save_breaches(connection, breaches)?;
+    if let Some(until) = counted_until {
+        ages::save_counted_until(connection, *until)?;
     }
     Ok(())
 }
@@ -180,12 +188,13 @@ fn save_presence(connection: &Connection, presence: &DevicePresence) -> StoreRes
         execute(
             connection,
             "update device_presence set last_seen = max(last_seen, ?), is_asleep = ?,
-                 missed_listings = ?
+                 missed_listings = ?, told = ?
              where device_id = ?",
             params![
                 presence.last_seen.as_millisecond(),
                 presence.is_asleep,
                 presence.missed_listings,
+                fleet::told(&presence.stamps)?,
                 presence.id.0.as_bytes()
             ],
         )?;

@@ -8,6 +8,7 @@ use livewatt_domain::{
 use rusqlite::{Connection, ToSql, params};
 
 use super::{
+    fleet,
     paging::Listing,
     statement::{Columns, execute, json, query_all, query_one, signed, uuid_key},
 };
@@ -116,14 +117,16 @@ fn insert(connection: &Connection, device: &Device) -> StoreResult<()> {
     execute(
         connection,
         "insert into device_presence
-             (device_id, last_seen, is_active, is_asleep, missed_listings)
-         values (?, ?, ?, ?, ?)",
+             (device_id, last_seen, is_active, is_asleep, missed_listings, told, is_reachable)
+         values (?, ?, ?, ?, ?, ?, ?)",
         params![
             device.id.0.as_bytes(),
             device.last_seen.as_millisecond(),
             device.is_active(),
             device.is_asleep,
-            device.missed_listings
+            device.missed_listings,
+            fleet::told(&device.stamps)?,
+            device.is_reachable()
         ],
     )?;
     Ok(())
@@ -151,13 +154,15 @@ fn update(connection: &Connection, device: &Device, from_version: u64) -> StoreR
     execute(
         connection,
         "update device_presence set last_seen = max(last_seen, ?), is_active = ?, is_asleep = ?,
-             missed_listings = ?
+             missed_listings = ?, told = ?, is_reachable = ?
          where device_id = ?",
         params![
             device.last_seen.as_millisecond(),
             device.is_active(),
             device.is_asleep,
             device.missed_listings,
+            fleet::told(&device.stamps)?,
+            device.is_reachable(),
             device.id.0.as_bytes()
         ],
     )?;

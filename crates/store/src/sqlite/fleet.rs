@@ -1,10 +1,14 @@
 //! What a starting server reads of every account and device: from narrow rows and covering indexes
 //! alone, page by page in the order of the IDs, so that a million take seconds and no memory.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 use livewatt_domain::{
     account::AccountStatus,
-    device::VendorDevice,
-    id::{AccountId, DeviceId},
+    device::{Stamps, VendorDevice},
+    fact::Field,
+    id::{AccountId, ClientId, DeviceId},
 };
 use rusqlite::{Connection, params};
 use uuid::Uuid;
@@ -12,7 +16,7 @@ use uuid::Uuid;
 use super::statement::{json, query_all};
 use crate::{
     error::StoreResult,
-    types::{FleetAccount, FleetDevice},
+    types::{FleetAccount, FleetDevice, LostDevice},
 };
 
 pub(super) fn accounts(
@@ -23,7 +27,7 @@ pub(super) fn accounts(
     let after = after.map_or(Uuid::nil(), |id| id.0);
     query_all(
         connection,
-        "select id, integration, listed_at, schedule
+        "select id, client_id, integration, listed_at, schedule
          from accounts indexed by accounts_of_fleet
          left join account_schedules on account_id = id
          where id > ? and status = ? order by id limit ?",
@@ -31,6 +35,7 @@ pub(super) fn accounts(
         |columns| {
             Ok(FleetAccount {
                 id: AccountId(columns.uuid()?),
+                client_id: ClientId(columns.uuid()?),
                 integration: columns.take()?,
                 listed_at: columns.maybe_time()?,
                 schedule: columns.maybe_json("schedule")?,
@@ -47,8 +52,8 @@ pub(super) fn devices(
     let after = after.map_or(Uuid::nil(), |id| id.0);
     query_all(
         connection,
-        "select id, account_id, kind, vendor_device_id, last_seen, is_active, is_asleep,
-             missed_listings
+        "select id, account_id, kind, vendor_device_id, vendor, told, is_reachable, last_seen,
+             is_active, is_asleep, missed_listings
          from devices indexed by devices_of_fleet join device_presence on device_id = id
          where id > ? order by id limit ?",
         params![after.as_bytes(), limit],
@@ -60,6 +65,9 @@ pub(super) fn devices(
                     kind: columns.word("kind of device")?,
                     id: columns.take()?,
                 },
+                vendor: columns.word("vendor")?,
+                told: columns.maybe_json("times of blocks")?.map(read_told),
+                is_reachable: columns.take()?,
                 last_seen: columns.time()?,
                 is_active: columns.take()?,
                 is_asleep: columns.take()?,
@@ -67,4 +75,45 @@ pub(super) fn devices(
             })
         },
     )
+}
+
+/// The devices of accounts whose credentials are dead.
+pub(super) fn lost_devices(connection: &Connection) -> StoreResult<Vec<LostDevice>> {
+    query_all(
+        connection,
+        "select account_id, accounts.client_id, vendor, kind, told
+         from accounts join devices on account_id = accounts.id
+             join device_presence on device_id = devices.id
+         where status = ?",
+        [json(&AccountStatus::Invalidated)?],
+        |columns| {
+            Ok(LostDevice {
+                account_id: AccountId(columns.uuid()?),
+                client_id: ClientId(columns.uuid()?),
+                vendor: columns.word("vendor")?,
+                kind: columns.word("kind of device")?,
+                told: columns
+                    .maybe_json("times of blocks")?
+                    .map(read_told)
+                    .unwrap_or_default(),
+            })
+        },
+    )
+}
+
+/// When blocks were last told, as it is stored: milliseconds by block.
+pub(super) fn told(stamps: &Stamps) -> StoreResult<String> {
+    let told = stamps.told_blocks().into_iter();
+    let told: BTreeMap<&str, i64> = told
+        .map(|(block, at)| (block, at.as_millisecond()))
+        .collect();
+    json(&told)
+}
+
+fn read_told(told: BTreeMap<String, i64>) -> Vec<(&'static str, Timestamp)> {
+    let known = told.into_iter().filter_map(|(block, at)| {
+        let block = Field::block_named(&block)?;
+        Some((block, Timestamp::from_millisecond(at).ok()?))
+    });
+    known.collect()
 }

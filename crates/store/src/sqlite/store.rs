@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use livewatt_domain::{
     account::{Account, AccountSchedule},
+    age::Breach,
     client::Client,
     device::Device,
     id::{AccountId, ClientId, DeviceId, UserId, WebhookId},
@@ -14,13 +15,13 @@ use livewatt_domain::{
 };
 
 use super::{
-    SqliteStore, accounts, clients, commit, devices, fleet, links, log, operation, slices, users,
-    webhooks,
+    SqliteStore, accounts, ages, clients, commit, devices, fleet, links, log, operation, slices,
+    users, webhooks,
 };
 use crate::{
-    AccountsOf, BudgetUsage, Fences, FleetAccount, FleetDevice, LaneStep, LogPage, LogQuery, Page,
-    PageRequest, PresenceFlush, SealedCredentials, Store, StoreError, StoreResult, StoredToken,
-    UnitOfWork, User,
+    AccountsOf, AgeHour, AgeQuery, BreachList, BudgetUsage, Fences, FleetAccount, FleetDevice,
+    LaneStep, LogPage, LogQuery, LostDevice, Page, PageRequest, PresenceFlush, SealedCredentials,
+    Store, StoreError, StoreResult, StoredToken, UnitOfWork, User,
 };
 
 /// Rows of dropped slices deleted in one go: some tens of milliseconds.
@@ -192,6 +193,22 @@ impl Store for SqliteStore {
         self.read(commit::budget_usage).await
     }
 
+    async fn lost_devices(&self) -> StoreResult<Vec<LostDevice>> {
+        self.read(fleet::lost_devices).await
+    }
+
+    async fn age_state(&self) -> StoreResult<(Option<Timestamp>, Vec<Breach>)> {
+        self.read(ages::state).await
+    }
+
+    async fn age_hours(&self, query: AgeQuery) -> StoreResult<Vec<AgeHour>> {
+        self.read(move |c| ages::hours(c, &query)).await
+    }
+
+    async fn breaches(&self, query: AgeQuery, limit: u32) -> StoreResult<BreachList> {
+        self.read(move |c| ages::breaches(c, &query, limit)).await
+    }
+
     async fn events_after(&self, query: LogQuery) -> StoreResult<LogPage> {
         self.read(move |c| log::events_after(c, &query)).await
     }
@@ -228,6 +245,8 @@ impl Store for SqliteStore {
             .await?
         {}
         self.write(move |c| operation::forget_before(c, keep_from))
+            .await?;
+        self.write(move |c| ages::forget_before(c, keep_from))
             .await?;
         Ok(dropped)
     }
