@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use livewatt_domain::{API_VERSION, account, cadence, device, kind::DeviceKind};
+use livewatt_domain::{API_VERSION, account, age, cadence, device, kind::DeviceKind};
 use serde_json::Value;
 use utoipa::{
     ToSchema,
@@ -28,6 +28,8 @@ use crate::{
     operations::{Answer, Auth, Content, Operation, operations},
     pagination::PaginationCursors,
 };
+
+mod freshness;
 
 /// The API in OpenAPI 3.1.
 pub fn openapi() -> OpenApi {
@@ -269,8 +271,9 @@ fn components() -> Components {
         .with("Event", event())
         .with("EventList", page_of("LogEntry"))
         .with("LogEntry", log_entry())
-        .with("Freshness", freshness())
-        .with("BlockFreshness", block_freshness());
+        .add_sent::<age::BreachReason>()
+        .add_sent::<age::Slowed>();
+    let schemas = freshness::add(schemas);
     let tokens = Flow::ClientCredentials(ClientCredentials::new("/oauth2/token", Scopes::new()));
     ComponentsBuilder::new()
         .schemas_from_iter(schemas.0)
@@ -345,68 +348,6 @@ fn log_entry() -> ObjectBuilder {
         ),
         ("id", plain(Type::String, "Identifier of the event").into()),
         ("event", Ref::from_schema_name("Event").into()),
-    ])
-}
-
-fn freshness() -> ObjectBuilder {
-    let of = |name: &str| RefOr::<Schema>::from(Ref::from_schema_name(name));
-    sent(vec![
-        ("deviceId", plain(Type::String, "The device").into()),
-        ("kind", of("DeviceKind")),
-        (
-            "isReachable",
-            nullable(Type::Boolean, "Whether live data can be had now").into(),
-        ),
-        (
-            "lastSeen",
-            plain(Type::String, "Last successful contact").into(),
-        ),
-        ("activity", of("Activity")),
-        (
-            "intervalSeconds",
-            nullable(
-                Type::Number,
-                "Time between two fetches; null if it is never asked",
-            )
-            .into(),
-        ),
-        ("reason", of("CadenceReason")),
-        (
-            "nextDueAt",
-            nullable(Type::String, "When it is fetched next").into(),
-        ),
-        (
-            "holdup",
-            nullable(Type::String, "What holds back the next fetch").into(),
-        ),
-        ("blocks", list_of("BlockFreshness").into()),
-        ("lastAttempts", list_of("Attempt").into()),
-    ])
-}
-
-fn block_freshness() -> ObjectBuilder {
-    sent(vec![
-        ("block", plain(Type::String, "Name of the block").into()),
-        (
-            "lastUpdated",
-            nullable(Type::String, "When it last changed").into(),
-        ),
-        (
-            "confirmedAt",
-            nullable(Type::String, "When its vendor last confirmed it").into(),
-        ),
-        (
-            "ageSeconds",
-            nullable(Type::Number, "Seconds since then").into(),
-        ),
-        (
-            "targetSeconds",
-            plain(Type::Number, "The age it should not exceed").into(),
-        ),
-        (
-            "isWithinTarget",
-            plain(Type::Boolean, "Whether it does not").into(),
-        ),
     ])
 }
 

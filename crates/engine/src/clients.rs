@@ -78,7 +78,7 @@ impl Engine {
         let is_deleted = self.store.delete_client(id).await?;
         self.deliveries.forget_client(id);
         for (account, _) in accounts {
-            self.fleet.remove(account.id);
+            self.fleet.remove(account.id, self.now());
             self.close_station(&account);
         }
         Ok(is_deleted)

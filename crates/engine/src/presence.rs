@@ -14,10 +14,11 @@ use async_trait::async_trait;
 use livewatt_domain::{
     Timestamp,
     account::AccountSchedule,
+    age::Breach,
     device::Device,
     id::{AccountId, DeviceId},
 };
-use livewatt_store::{BudgetUsage, DevicePresence, PresenceFlush, Store};
+use livewatt_store::{AgeHour, BudgetUsage, DevicePresence, PresenceFlush, Store};
 use livewatt_vendors::budget::{Ledger, NotWritten, Spent};
 
 use crate::{Engine, EngineError, EngineResult};
@@ -39,6 +40,9 @@ struct Group {
     seen: HashMap<DeviceId, Timestamp>,
     schedules: HashMap<AccountId, AccountSchedule>,
     listed: HashMap<AccountId, Timestamp>,
+    ages: Vec<AgeHour>,
+    breaches: Vec<Breach>,
+    counted_until: Option<Timestamp>,
 }
 
 impl Presence {
@@ -112,7 +116,12 @@ impl Engine {
     pub async fn flush_presence(&self) -> EngineResult<usize> {
         let flush = {
             let mut groups = self.presence.groups();
-            groups.leaving = std::mem::take(&mut groups.gathering);
+            let mut group = std::mem::take(&mut groups.gathering);
+            let ages = self.fleet.ages.take();
+            group.ages.extend(ages.rows);
+            group.breaches.extend(ages.breaches);
+            group.counted_until = ages.counted_until.or(group.counted_until);
+            groups.leaving = group;
             groups.leaving.as_flush()
         };
         let rows = flush.devices.len() + flush.seen.len() + flush.schedules.len();
@@ -152,6 +161,9 @@ impl Group {
                 .collect(),
             listed: self.listed.iter().map(|(id, at)| (*id, *at)).collect(),
             budgets: Vec::new(),
+            ages: self.ages.clone(),
+            breaches: self.breaches.clone(),
+            counted_until: self.counted_until,
         }
     }
 
@@ -160,6 +172,9 @@ impl Group {
         self.seen.extend(newer.seen);
         self.schedules.extend(newer.schedules);
         self.listed.extend(newer.listed);
+        self.ages.extend(newer.ages);
+        self.breaches.extend(newer.breaches);
+        self.counted_until = newer.counted_until.or(self.counted_until);
     }
 }
 

@@ -39,8 +39,14 @@ pub async fn run(engine: Arc<Engine>, stop: CancellationToken) {
     {
         tracing::warn!(tasks = tasks.len(), "stopping without waiting for the rest");
     }
+    finish(&engine).await;
+}
+
+/// Counts and writes down what is left, as the last thing before an end.
+pub async fn finish(engine: &Engine) {
+    engine.fleet.count_all_ages(engine.now());
     engine.budgets.close();
-    flush(&engine).await;
+    flush(engine).await;
 }
 
 async fn poll_loop(engine: Arc<Engine>, stop: CancellationToken, tasks: TaskTracker) {
@@ -49,6 +55,7 @@ async fn poll_loop(engine: Arc<Engine>, stop: CancellationToken, tasks: TaskTrac
             let engine = engine.clone();
             tasks.spawn(async move { engine.run_poll(id).await });
         }
+        engine.watch_freshness();
         let (accounts, devices) = engine.fleet.size();
         metrics::gauge!("livewatt_accounts").set(accounts as f64);
         metrics::gauge!("livewatt_devices").set(devices as f64);

@@ -233,7 +233,11 @@ impl Engine {
                 is_unreachable: true,
                 ..Intake::default()
             };
-            self.ingest(account.id, intake).await?;
+            if let Some(devices) = self.ingest(account.id, intake).await? {
+                self.note_watched(account.id, Some(&devices));
+            }
+        } else {
+            self.note_watched(account.id, None);
         }
         let until = self
             .now()

@@ -181,7 +181,7 @@ impl Engine {
     /// Ends what goes on with an account: no fetches, no socket, and the vendor is told, if it
     /// will hear of it soon.
     async fn let_go(&self, account: &Account) {
-        self.fleet.remove(account.id);
+        self.fleet.remove(account.id, self.now());
         self.close_station(account);
         let farewell = self.unlink_at_vendor(account);
         if tokio::time::timeout(FAREWELL, farewell).await.is_err() {

@@ -20,7 +20,11 @@ use axum::{
     routing::{delete, get, post},
 };
 use livewatt_domain::{client::Client, id::ClientId, time};
-use livewatt_engine::{Engine, EngineError, EngineParts, SystemEntropy, error::chain};
+use livewatt_engine::{
+    Engine, EngineError, EngineParts, SystemEntropy,
+    error::chain,
+    freshness::{FreshnessReport, ReportQuery},
+};
 use livewatt_vendors::Registry;
 use serde::{Deserialize, Serialize};
 use tokio::{net::UnixListener, task::JoinHandle};
@@ -115,6 +119,7 @@ pub(crate) fn serve(
         .route("/clients", get(list).post(create))
         .route("/clients/{id}", delete(remove))
         .route("/clients/{id}/secret", post(rotate))
+        .route("/freshness", post(freshness))
         .with_state(engine);
     Some(tokio::spawn(async move {
         let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
@@ -242,7 +247,14 @@ async fn remove(
     })
 }
 
-/// Clients of an installation, through its server or without.
+async fn freshness(
+    State(engine): State<Arc<Engine>>,
+    Json(query): Json<ReportQuery>,
+) -> Result<Json<FreshnessReport>, Failure> {
+    Ok(Json(engine.freshness_report(query).await?))
+}
+
+/// An installation, through its server or without.
 #[derive(Debug)]
 pub enum Administration {
     /// A server runs: asked through its socket, and the directory that may be the way to it.
@@ -332,6 +344,20 @@ impl Administration {
                 Some(secret) => Ok(secret.reveal().to_owned()),
                 None => bail!("there is no client {id}"),
             },
+        }
+    }
+
+    /// How fresh data was.
+    ///
+    /// # Errors
+    /// If the server or the database fails.
+    pub async fn freshness(&self, query: ReportQuery) -> anyhow::Result<FreshnessReport> {
+        match self {
+            Self::Remote(http) => Ok(ask(http.post(url("/freshness")).json(&query))
+                .await?
+                .json()
+                .await?),
+            Self::Local(engine) => Ok(engine.stored_freshness_report(query).await?),
         }
     }
 

@@ -7,6 +7,7 @@ pub mod config;
 pub mod demo;
 pub mod doctor;
 mod http;
+pub mod freshness;
 pub mod integrations;
 pub mod keys;
 pub mod sandbox;

@@ -10,6 +10,7 @@ use livewatt::{
     config::{DEFAULTS, Settings},
     demo::{self, DemoArgs},
     doctor,
+    freshness::{self, FreshnessArgs},
     sandbox::{self, SandboxArgs},
     serve::{ServeOptions, Server, bind},
     telemetry,
@@ -70,6 +71,8 @@ enum Command {
     /// Runs beside a bench, started by it.
     #[command(subcommand, hide = true)]
     BenchPeer(PeerCommand),
+    /// How fresh data was, and which promises were broken, also while the server runs.
+    Freshness(FreshnessArgs),
     /// Print the OpenAPI document of the API.
     Openapi,
     /// Print the commented default settings.
@@ -165,6 +168,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             bench::run(&args, cli.common.data).await
         }
         Command::BenchPeer(command) => bench::run_peer(&command).await,
+        Command::Freshness(args) => freshness::run(&settings, &args).await,
         Command::Openapi => {
             say(&livewatt_api::openapi()
                 .to_pretty_json()

@@ -107,7 +107,13 @@ impl Server {
             http::HEAD_PATIENCE,
         ));
         let loops = match options.stepped {
-            true => tokio::spawn(std::future::ready(())),
+            true => {
+                let (engine, stop) = (engine.clone(), stop.clone());
+                tokio::spawn(async move {
+                    stop.cancelled().await;
+                    runtime::finish(&engine).await;
+                })
+            }
             false => tokio::spawn(runtime::run(engine.clone(), stop.clone())),
         };
         let admin = admin::serve(engine.clone(), &settings.store.directory, stop.clone());

@@ -11,7 +11,9 @@ use livewatt_domain::kind::DeviceKind;
 
 use crate::state::ApiState;
 use kinds::{device_rows, health_row, names};
-use rows::{event_rows, intake_rows, service_rows, token_rows, user_rows, webhook_rows};
+use rows::{
+    event_rows, freshness_rows, intake_rows, service_rows, token_rows, user_rows, webhook_rows,
+};
 
 /// How callers prove themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +118,15 @@ const STREAM: &[Query] = &[text(
     "after",
     "Cursor: events after this one; from now on if absent",
 )];
+const REPORT: &[Query] = &[
+    text(
+        "from",
+        "Moment whose hour is the first; 24 hours before `to` if absent",
+    ),
+    text("to", "Moment whose hour is the last; now if absent"),
+    text("kind", "This kind of device only"),
+    text("vendor", "This vendor only"),
+];
 const ASSET_TYPES: &[Query] = &[text(
     "assetTypes",
     "Kinds of device, separated by commas; all if absent",
@@ -213,6 +224,7 @@ pub fn operations() -> Vec<Operation> {
     }
     group("Webhooks", webhook_rows());
     group("Events", event_rows());
+    group("Freshness", freshness_rows());
     let mut service = service_rows();
     service.extend(DeviceKind::ALL.into_iter().map(health_row));
     group("Service Health", service);

@@ -7,9 +7,11 @@ use axum::{
 
 use super::{
     ASSET_TYPES, Answer, Auth, BAD_INPUT, Content, EVENTS, EVENTS_GONE, NO_CONTENT, NO_USER,
-    NO_WEBHOOK, Operation, PAGE, STREAM, TOO_MANY_ATTEMPTS, ok, refusal,
+    NO_WEBHOOK, Operation, PAGE, REPORT, STREAM, TOO_MANY_ATTEMPTS, ok, refusal,
 };
-use crate::handlers::{events, health, linking, ocpp, push, server, token, users, webhooks};
+use crate::handlers::{
+    events, freshness, health, linking, ocpp, push, server, token, users, webhooks,
+};
 
 pub(super) fn token_rows() -> Vec<Operation> {
     vec![
@@ -215,6 +217,21 @@ pub(super) fn event_rows() -> Vec<Operation> {
             EVENTS_GONE,
             refusal(429, "As many streams are open as a client may have"),
         ])
+        .beside_contract(),
+    ]
+}
+
+pub(super) fn freshness_rows() -> Vec<Operation> {
+    vec![
+        Operation::new(
+            "getFreshness",
+            Method::GET,
+            "/freshness",
+            "How fresh data was, and which promises were broken",
+            get(freshness::report),
+        )
+        .query(REPORT)
+        .answers([ok("FreshnessReport"), BAD_INPUT])
         .beside_contract(),
     ]
 }

@@ -7,8 +7,10 @@
 //!   number is fixed.
 //! - Every account that is polled has exactly one live entry on the wheel, at its due time.
 
+mod ages;
 mod moment;
 mod slot;
+mod watch;
 mod wheel;
 
 use std::{
@@ -19,11 +21,14 @@ use std::{
 use livewatt_domain::{
     SignedDuration, Timestamp,
     account::Trigger,
+    age::moment,
     device::VendorDevice,
     id::{AccountId, DeviceId, PARTITIONS},
 };
 use tokio::sync::OwnedMutexGuard;
 
+pub(crate) use ages::BlockView;
+use ages::Ledger;
 pub(crate) use moment::Moment;
 pub(crate) use slot::{AccountSlot, Attempts, DeviceSlot, SlotView};
 use wheel::Wheel;
@@ -33,6 +38,8 @@ use wheel::Wheel;
 pub struct Fleet {
     state: Mutex<State>,
     commit_locks: Vec<Arc<tokio::sync::Mutex<()>>>,
+    /// What comes of the ages of its devices.
+    pub(crate) ages: Ledger,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +51,8 @@ struct State {
     /// Number of devices of all accounts.
     devices: usize,
     wheel: Wheel,
+    /// Accounts by the time at which their ages are to be looked at.
+    looks: Wheel,
 }
 
 impl State {
@@ -66,6 +75,7 @@ impl Default for Fleet {
         Self {
             state: Mutex::default(),
             commit_locks,
+            ages: Ledger::default(),
         }
     }
 }
@@ -98,11 +108,16 @@ impl Fleet {
             .await
     }
 
-    /// Puts an account in, or replaces it. A fetch under way goes on.
-    pub(crate) fn put(&self, id: AccountId, mut slot: AccountSlot) {
+    /// Puts an account in at `now`, or replaces it. A fetch under way goes on.
+    pub(crate) fn put(&self, id: AccountId, mut slot: AccountSlot, now: Timestamp) {
         let mut state = self.state();
-        if let Some(before) = state.accounts.get(&id) {
+        if let Some(before) = state.accounts.get_mut(&id) {
             slot.is_running = before.is_running;
+            self.carry_ages(before, &mut slot, now);
+        }
+        self.welcome_ages(id, &mut slot, now);
+        if let Some(at) = slot.look_at {
+            state.looks.insert(moment(at).into(), id);
         }
         if let Some(at) = slot.due_at {
             state.wheel.insert(at, id);
@@ -114,23 +129,29 @@ impl Fleet {
     }
 
     /// Takes in all accounts of an installation that starts.
-    pub(crate) fn fill(&self, slots: HashMap<AccountId, Box<AccountSlot>>) {
+    pub(crate) fn fill(&self, mut slots: HashMap<AccountId, Box<AccountSlot>>) {
         let mut state = self.state();
-        for (id, slot) in &slots {
+        for (id, slot) in &mut slots {
             state.count(slot);
             if let Some(at) = slot.due_at {
                 state.wheel.insert(at, *id);
+            }
+            self.resume_ages(slot);
+            if let Some(at) = slot.look_at {
+                state.looks.insert(moment(at).into(), *id);
             }
         }
         state.accounts = slots;
     }
 
-    /// Takes an account out: nothing is fetched for it any more.
-    pub(crate) fn remove(&self, id: AccountId) {
+    /// Takes an account out at `now`: nothing is fetched for it any more.
+    pub(crate) fn remove(&self, id: AccountId, now: Timestamp) -> Option<Box<AccountSlot>> {
         let mut state = self.state();
-        if let Some(before) = state.accounts.remove(&id) {
-            state.uncount(&before);
-        }
+        self.ages.unpark(id, now);
+        let mut before = state.accounts.remove(&id)?;
+        state.uncount(&before);
+        self.leave_all(&mut before, now);
+        Some(before)
     }
 
     /// The accounts whose time has come; each counts as running from now on.
@@ -197,6 +218,7 @@ impl Fleet {
             accounts,
             wheel,
             devices,
+            looks,
             ..
         } = &mut *state;
         let slot = accounts.get_mut(&id)?;
@@ -204,6 +226,12 @@ impl Fleet {
         *devices -= slot.devices.len();
         let result = change(slot);
         *devices += slot.devices.len();
+        if let Some(at) = slot.next_look()
+            && slot.look_at.is_none_or(|known| at < known)
+        {
+            slot.look_at = Some(at);
+            looks.insert(moment(at).into(), id);
+        }
         if let Some(at) = slot.due_at
             && (slot.due_at != before || (was_running && !slot.is_running))
         {

@@ -1,24 +1,26 @@
 //! What is held of an account and its devices between two fetches. A fleet has millions of these,
-//! so every field is as small as it can be: one account with one device takes some 300 bytes, the
-//! maps around it included.
+//! so every field is as small as it can be: one account with one device takes some 400 bytes, the
+//! maps around it and the ages of its blocks included.
 
 use std::num::NonZeroU64;
 
 use livewatt_domain::{
     SignedDuration, Timestamp,
     account::{AccountSchedule, Attempt, AttemptOutcome, Trigger},
+    age::Second,
     cadence::{Activity, Cadence, CadenceReason, target},
     device::VendorDevice,
-    id::DeviceId,
+    id::{ClientId, DeviceId},
     kind::DeviceKind,
 };
 use livewatt_vendors::ReadShape;
 
-use super::moment::Moment;
+use super::{ages::DeviceAges, moment::Moment};
 
 /// What is held of an account.
 #[derive(Debug, Clone)]
 pub(crate) struct AccountSlot {
+    pub client: ClientId,
     pub integration: &'static str,
     pub shape: ReadShape,
     pub devices: Vec<DeviceSlot>,
@@ -37,6 +39,8 @@ pub(crate) struct AccountSlot {
     pub pushed_at: Option<Moment>,
     /// Arrival of the newest pushed observation.
     pub arrived_at: Option<Moment>,
+    /// When its ages are next looked at: not after the first of them becomes too great.
+    pub look_at: Option<Second>,
 }
 
 /// What is held of a device.
@@ -56,6 +60,7 @@ pub(crate) struct DeviceSlot {
     /// When a fetch last confirmed all of it.
     pub confirmed_at: Option<Moment>,
     pub hinted_at: Option<Moment>,
+    pub ages: DeviceAges,
 }
 
 /// The newest attempts to fetch an account, oldest first.
@@ -82,6 +87,12 @@ impl Attempts {
                 outcome: attempt.outcome,
             });
         }
+    }
+
+    /// The newest: when it began and how it ended.
+    pub(crate) fn last(&self) -> Option<(Moment, AttemptOutcome)> {
+        let last = self.0.last().copied().flatten();
+        last.map(|attempt| (attempt.at, attempt.outcome))
     }
 
     /// Newest first.
@@ -115,7 +126,6 @@ pub(crate) struct SlotView {
     pub interval: SignedDuration,
     pub reason: CadenceReason,
     pub due_at: Option<Timestamp>,
-    pub confirmed_at: Option<Timestamp>,
     pub not_before: Option<Timestamp>,
     pub failures: u32,
     pub attempts: Vec<Attempt>,
@@ -128,7 +138,6 @@ impl Default for SlotView {
             interval: target(DeviceKind::Vehicle, Activity::Regular),
             reason: CadenceReason::Regular,
             due_at: None,
-            confirmed_at: None,
             not_before: None,
             failures: 0,
             attempts: Vec::new(),
@@ -154,6 +163,7 @@ impl DeviceSlot {
             fingerprint: None,
             confirmed_at: None,
             hinted_at: None,
+            ages: DeviceAges::default(),
         };
         slot.set_interval(target(kind, Activity::Regular));
         slot
@@ -266,7 +276,6 @@ impl AccountSlot {
                 activity: slot.activity,
                 interval: slot.interval(),
                 reason: slot.reason,
-                confirmed_at: slot.confirmed_at.map(Into::into),
                 // While backing off the account's own time counts, not the device's wish.
                 due_at: slot.due_at.max(self.due_at).map(Into::into),
                 ..base
@@ -315,11 +324,15 @@ mod tests {
     #[test]
     fn slots_are_small() {
         assert!(
-            size_of::<AccountSlot>() <= 208,
+            size_of::<AccountSlot>() <= 232,
             "{}",
             size_of::<AccountSlot>()
         );
-        assert!(size_of::<DeviceSlot>() <= 80, "{}", size_of::<DeviceSlot>());
+        assert!(
+            size_of::<DeviceSlot>() <= 104,
+            "{}",
+            size_of::<DeviceSlot>()
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use livewatt_domain::{
     id::AccountId,
     retry::scaled,
 };
-use livewatt_store::{FleetAccount, FleetDevice};
+use livewatt_store::{FleetAccount, FleetDevice, LostDevice};
 use livewatt_vendors::ReadShape;
 
 use super::schedule::{Household, activity_of};
@@ -30,6 +30,8 @@ impl Engine {
     /// Loads all accounts with their due times. Reads narrow rows only, and makes slots of them as
     /// they come, so that a million accounts take seconds and no more memory than they keep.
     pub(crate) async fn load_fleet(&self) -> EngineResult<()> {
+        let (until, open) = self.store.age_state().await?;
+        self.fleet.ages.restore(self.now(), until, open);
         let mut slots = HashMap::new();
         let mut after = None;
         loop {
@@ -49,7 +51,7 @@ impl Engine {
             after = Some(last.id);
             for device in page {
                 if let Some(slot) = slots.get_mut(&device.account_id) {
-                    add_device(slot, device);
+                    self.add_device(slot, device);
                 }
             }
         }
@@ -58,16 +60,28 @@ impl Engine {
         }
         tracing::info!(accounts = slots.len(), "accounts loaded");
         self.fleet.fill(slots);
+        for lost in self.store.lost_devices().await? {
+            let (id, client) = (lost.account_id, lost.client_id);
+            let now = self.now();
+            self.fleet.ages.park_stored(id, client, &[lost], now);
+        }
+        self.fleet.end_orphaned_breaches(self.now());
         self.poll_wake.notify_one();
         Ok(())
     }
 
     /// Loads one account anew.
     pub(crate) async fn reload_account(&self, id: AccountId) -> EngineResult<()> {
-        let slot = match self.store.find_account(id).await? {
+        let found = self.store.find_account(id).await?;
+        let lost = found
+            .as_ref()
+            .filter(|(account, _)| account.status == AccountStatus::Invalidated)
+            .map(|(account, _)| account.client_id);
+        let slot = match found {
             Some((account, schedule)) if account.status == AccountStatus::Active => self
                 .empty_slot(FleetAccount {
                     id,
+                    client_id: account.client_id,
                     integration: account.integration,
                     listed_at: account.listed_at,
                     schedule: Some(schedule),
@@ -75,14 +89,19 @@ impl Engine {
             _ => None,
         };
         let Some(mut slot) = slot else {
-            self.fleet.remove(id);
+            self.fleet.remove(id, self.now());
+            if let Some(client) = lost {
+                let devices = self.devices_of(id).await?;
+                let lost: Vec<_> = devices.iter().map(lost_device).collect();
+                (self.fleet.ages).park_stored(id, client, &lost, self.now());
+            }
             return Ok(());
         };
         for device in self.devices_of(id).await? {
-            add_device(&mut slot, narrow(device));
+            self.add_device(&mut slot, narrow(device));
         }
         self.schedule_slot(id, &mut slot);
-        self.fleet.put(id, slot);
+        self.fleet.put(id, slot, self.now());
         self.poll_wake.notify_one();
         Ok(())
     }
@@ -93,6 +112,7 @@ impl Engine {
         let manifest = self.vendors.get(&account.integration)?.manifest();
         let schedule = account.schedule.unwrap_or(AccountSchedule::new(None));
         Some(AccountSlot {
+            client: account.client_id,
             integration: manifest.id,
             shape: manifest.reads,
             devices: Vec::new(),
@@ -106,7 +126,19 @@ impl Engine {
             listed_at: account.listed_at.map(Into::into),
             pushed_at: None,
             arrived_at: None,
+            look_at: None,
         })
+    }
+
+    fn add_device(&self, slot: &mut AccountSlot, device: FleetDevice) {
+        let kind = device.vendor_device.kind;
+        let ages = (self.fleet.ages).load(&device, slot.shape == ReadShape::PushOnly);
+        let new = slot.add_device(DeviceSlot::new(device.id, device.vendor_device));
+        new.activity = activity_of(kind, device.is_asleep, device.is_active);
+        new.confirmed_at = Some(device.last_seen.into());
+        new.ages = ages;
+        // A device missing once is looked for again at the next visit.
+        slot.wants_listing |= device.missed_listings > 0;
     }
 
     /// Sets how often the devices of a slot just loaded are fetched, and when it is due.
@@ -117,6 +149,7 @@ impl Engine {
             for device in &mut slot.devices {
                 let cadence = self.cadence(device.kind(), device.activity, household, vendor);
                 device.set_cadence(cadence);
+                device.set_deadlines();
                 device.due_at = device.confirmed_at.map(|at| at.plus(cadence.interval));
             }
         }
@@ -142,13 +175,14 @@ impl Engine {
     }
 }
 
-fn add_device(slot: &mut AccountSlot, device: FleetDevice) {
-    let kind = device.vendor_device.kind;
-    let new = slot.add_device(DeviceSlot::new(device.id, device.vendor_device));
-    new.activity = activity_of(kind, device.is_asleep, device.is_active);
-    new.confirmed_at = Some(device.last_seen.into());
-    // A device missing once is looked for again at the next visit.
-    slot.wants_listing |= device.missed_listings > 0;
+fn lost_device(device: &Device) -> LostDevice {
+    LostDevice {
+        account_id: device.account_id,
+        client_id: device.client_id,
+        vendor: device.vendor.clone(),
+        kind: device.kind(),
+        told: device.stamps.told_blocks(),
+    }
 }
 
 fn narrow(device: Device) -> FleetDevice {
@@ -156,6 +190,9 @@ fn narrow(device: Device) -> FleetDevice {
         id: device.id,
         account_id: device.account_id,
         is_active: device.is_active(),
+        is_reachable: device.is_reachable(),
+        told: Some(device.stamps.told_blocks()),
+        vendor: device.vendor,
         vendor_device: device.vendor_device,
         last_seen: device.last_seen,
         is_asleep: device.is_asleep,

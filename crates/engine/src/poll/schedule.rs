@@ -149,8 +149,11 @@ impl Engine {
             if let Some(seen) = seen {
                 slot.confirmed_at = Some(seen.received_at.into());
                 slot.due_at = self.after(cadence.interval);
-            } else if wanted.devices.contains(&device.vendor_device) {
-                // Asked and not told: next time, like everybody.
+            } else if harvest.account == AccountOutcome::Ok
+                && wanted.devices.contains(&device.vendor_device)
+            {
+                // Asked and not told: next time, like everybody. After a failure it stays due, so
+                // that the next attempt asks for it and does not succeed by asking for nothing.
                 slot.due_at = self.after(cadence.interval);
             }
         });
@@ -158,9 +161,12 @@ impl Engine {
 
     /// After a fetch that said nothing new.
     pub(super) fn confirm_known(&self, id: AccountId, harvest: &Harvest) {
+        let now = self.now();
         self.fleet.update(id, |slot| {
+            let facts = slot.facts();
             for seen in &harvest.observations {
                 if let Some(device) = slot.device(&seen.device) {
+                    self.fleet.ages.note_repeated(&facts, device, seen, now);
                     device.confirmed_at = Some(seen.received_at.into());
                     device.due_at = self.after(device.interval());
                     self.presence.note_seen(device.id, seen.received_at);
@@ -198,6 +204,23 @@ impl Engine {
         self.poll_wake.notify_one();
     }
 
+    /// After a look at an account whose devices come to us: what it found, or (`None`) that they
+    /// are still connected.
+    pub(crate) fn note_watched(&self, id: AccountId, found: Option<&[Device]>) {
+        match found {
+            Some(devices) => self.fit_slots(id, devices, |_, _, _| {}),
+            None => {
+                let now = self.now();
+                self.fleet.update(id, |slot| {
+                    let facts = slot.facts();
+                    for device in &mut slot.devices {
+                        self.fleet.ages.note_connected(&facts, device, now);
+                    }
+                });
+            }
+        }
+    }
+
     /// Brings the slots of an account in line with its devices.
     fn fit_slots(
         &self,
@@ -218,9 +241,16 @@ impl Engine {
             .iter()
             .map(|device| self.cadence(device.kind(), activity(device), account, vendor))
             .collect();
+        let now = self.now();
         self.fleet.update(id, |slot| {
-            slot.devices
-                .retain(|known| devices.iter().any(|device| device.id == known.id));
+            let facts = slot.facts();
+            slot.devices.retain_mut(|known| {
+                let stays = devices.iter().any(|device| device.id == known.id);
+                if !stays {
+                    self.fleet.ages.leave(&facts, known, now);
+                }
+                stays
+            });
             for (device, cadence) in devices.iter().zip(cadences) {
                 let known = match slot.devices.iter().position(|known| known.id == device.id) {
                     Some(index) => &mut slot.devices[index],
@@ -231,9 +261,11 @@ impl Engine {
                         slot.add_device(new)
                     }
                 };
+                let before = known.before();
                 known.activity = activity(device);
                 known.set_cadence(cadence);
                 change(known, cadence, device);
+                (self.fleet.ages).note_merged(&facts, known, before, device, now);
             }
         });
     }
@@ -285,9 +317,10 @@ impl Engine {
             }
             _ => self.breakers.note_answer(integration),
         }
-        if matches!(verdict, Verdict::Revoked | Verdict::NotPolled) {
-            self.fleet.remove(id);
-            return;
+        match &verdict {
+            Verdict::Revoked => return self.fleet.park(id, now),
+            Verdict::NotPolled => return drop(self.fleet.remove(id, now)),
+            _ => {}
         }
         let to_write = self.fleet.update(id, |slot| {
             slot.attempts.note(&attempt);

@@ -2,8 +2,9 @@
 //! is against its target, what was tried last and what comes next.
 
 use livewatt_domain::{
-    Timestamp,
+    SignedDuration, Timestamp,
     account::{AccountStatus, Attempt},
+    age::{Slowed, allowed},
     cadence::{Activity, CadenceReason, target},
     fact::Field,
     id::{ClientId, DeviceId},
@@ -13,6 +14,13 @@ use livewatt_domain::{
 use serde::Serialize;
 
 use crate::{Engine, EngineResult};
+
+mod report;
+
+pub use report::{
+    BreachView, ByReason, CurrentBreach, FreshnessReport, FreshnessRow, LISTED_BREACHES,
+    ReportQuery,
+};
 
 /// What holds back the next fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -46,6 +54,10 @@ pub struct BlockFreshness {
     pub target_seconds: f64,
     /// Whether it does not.
     pub is_within_target: bool,
+    /// Whether it is not older than promised: the interval in force, and one poll.
+    pub is_within_promise: bool,
+    /// The broken promise, while it lasts.
+    pub breach: Option<CurrentBreach>,
 }
 
 /// Why a device is as fresh as it is.
@@ -67,6 +79,10 @@ pub struct Freshness {
     pub interval_seconds: Option<f64>,
     /// Why that long.
     pub reason: CadenceReason,
+    /// The standard interval for such a device, seconds.
+    pub standard_seconds: f64,
+    /// Why the interval is longer than the standard, if it is.
+    pub slower_because: Option<Slowed>,
     /// When it is fetched next.
     #[serde(serialize_with = "time::serialize_option")]
     pub next_due_at: Option<Timestamp>,
@@ -107,13 +123,21 @@ impl Engine {
         };
         let target = target(kind, slot.activity);
         let is_push_only = slot.reason == CadenceReason::PushOnly;
+        let interval = match is_push_only {
+            true => target,
+            false => slot.interval.max(target),
+        };
+        let allowed = SignedDuration::from_secs(allowed(interval).into());
+        self.watch_freshness();
+        let mut ages = self.fleet.ages_of(device.account_id, device.id).into_iter();
         let blocks = Field::blocks(kind)
             .map(|block| {
+                let view = ages.next();
                 let stamped = device.stamps.block_confirmed(kind, block);
-                // A station that is connected tells changes by itself: silence confirms.
-                let confirmed_at = match stamped {
-                    Some(_) if is_push_only => Some(device.last_seen),
-                    stamped => stamped.max(stamped.and(slot.confirmed_at)),
+                let confirmed_at = match &view {
+                    // Ages are counted in whole seconds; a stamp within one is more exact.
+                    Some(view) => stamped.max(view.confirmed_at),
+                    None => stamped,
                 };
                 let age = confirmed_at.map(|at| now.duration_since(at));
                 BlockFreshness {
@@ -123,6 +147,8 @@ impl Engine {
                     age_seconds: age.map(|age| age.as_secs_f64().max(0.0)),
                     target_seconds: target.as_secs_f64(),
                     is_within_target: age.is_some_and(|age| age <= target),
+                    is_within_promise: age.is_some_and(|age| age <= allowed),
+                    breach: view.and_then(|view| view.breach).map(CurrentBreach::from),
                 }
             })
             .collect();
@@ -134,6 +160,8 @@ impl Engine {
             activity: slot.activity,
             interval_seconds: (!is_push_only).then(|| slot.interval.as_secs_f64()),
             reason: slot.reason,
+            standard_seconds: target.as_secs_f64(),
+            slower_because: Slowed::of(slot.reason).filter(|_| interval > target),
             next_due_at: slot.due_at.filter(|_| status == AccountStatus::Active),
             holdup,
             blocks,
