@@ -14,6 +14,7 @@ mod day;
 mod disk;
 mod durability;
 mod face;
+mod freshness;
 mod layers;
 mod peers;
 mod schema;

@@ -216,6 +216,24 @@ impl World {
         }
     }
 
+    /// Lets time go by as it does for a server that runs: what is due is done in its second, and not
+    /// only on the sandbox's grid.
+    pub async fn advance_exactly(&self, by: SignedDuration) {
+        let end = self.now().checked_add(by).unwrap();
+        while self.now() < end {
+            let now = self.now();
+            let into_step = now.as_millisecond().rem_euclid(STEP.as_millis() as i64);
+            let to_grid = STEP - SignedDuration::from_millis(into_step);
+            let mut next = now.checked_add(to_grid).unwrap().min(end);
+            if let Some(due) = self.engine().next_poll_at().filter(|due| *due > now) {
+                next = next.min(due);
+            }
+            self.clock.set(next);
+            self.sandbox.set_now(next).await.unwrap();
+            self.settle().await;
+        }
+    }
+
     /// One step of time: the devices move and push, what is due is fetched and delivered.
     pub async fn step(&self) {
         let now = self.clock.advance(STEP);
@@ -227,6 +245,7 @@ impl World {
     /// Does all that is due now.
     pub async fn settle(&self) {
         self.engine().poll_due().await;
+        self.engine().watch_freshness();
         self.engine().deliver_due().await;
         self.engine().send_heartbeats().await;
         self.engine().flush_presence().await.unwrap();
