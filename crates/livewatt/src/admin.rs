@@ -353,7 +353,7 @@ impl Administration {
     /// If the server or the database fails.
     pub async fn freshness(&self, query: ReportQuery) -> anyhow::Result<FreshnessReport> {
         match self {
-            Self::Remote(http) => Ok(ask(http.post(url("/freshness")).json(&query))
+            Self::Remote(http, _) => Ok(ask(http.post(url("/freshness")).json(&query))
                 .await?
                 .json()
                 .await?),

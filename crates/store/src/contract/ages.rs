@@ -64,7 +64,7 @@ pub async fn are_added_up(store: Arc<dyn Store>) -> StoreResult<()> {
         ..everything()
     };
     assert_eq!(story.store.age_hours(own).await?, [sum]);
-    story.store.prune(minute(1)).await?;
+    story.store.prune(minute(1), minute(2)).await?;
     assert_eq!(story.store.age_hours(everything()).await?, []);
     Ok(())
 }
@@ -132,7 +132,7 @@ pub async fn breaches_go_with_time_and_with_their_user(store: Arc<dyn Store>) ->
         ..breach(&device, "odometer", 10)
     };
     flush(&story, vec![open.clone(), over]).await?;
-    story.store.prune(minute(90)).await?;
+    story.store.prune(minute(90), minute(91)).await?;
     let list = listed(&story, everything(), 9).await?;
     assert_eq!(list.newest.len(), 1);
     assert_eq!(list.newest[0].breach, open);

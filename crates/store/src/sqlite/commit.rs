@@ -44,13 +44,19 @@ const PIECE: usize = 256;
 /// Takes a flush apart. Its rows do not depend on each other; a large one in one go would hold up
 /// every commit behind it, and costs the square of its length: with each statement that ends,
 /// SQLite walks through all that the savepoint around it has noted of pages so far.
-pub(super) fn pieces(flush: PresenceFlush) -> Vec<PresenceFlush> {
+///
+/// Sums of ages are added to, so a flush that is tried again must not add them twice: they are one
+/// piece, the last, for when all others are written.
+pub(super) fn pieces(flush: PresenceFlush) -> (Vec<PresenceFlush>, PresenceFlush) {
     let PresenceFlush {
         devices,
         seen,
         schedules,
         listed,
         budgets,
+        ages,
+        breaches,
+        counted_until,
     } = flush;
     let mut pieces = Vec::new();
     let mut add = |piece| pieces.push(piece);
@@ -84,7 +90,13 @@ pub(super) fn pieces(flush: PresenceFlush) -> Vec<PresenceFlush> {
             ..PresenceFlush::default()
         });
     }
-    pieces
+    let sums = PresenceFlush {
+        ages,
+        breaches,
+        counted_until,
+        ..PresenceFlush::default()
+    };
+    (pieces, sums)
 }
 
 fn split<T>(mut rows: Vec<T>) -> Vec<Vec<T>> {

@@ -176,7 +176,8 @@ impl Store for SqliteStore {
     }
 
     async fn flush_presence(&self, flush: PresenceFlush) -> StoreResult<()> {
-        let pieces: Vec<_> = commit::pieces(flush)
+        let (pieces, sums) = commit::pieces(flush);
+        let pieces: Vec<_> = pieces
             .into_iter()
             .map(|piece| {
                 self.writer
@@ -186,7 +187,10 @@ impl Store for SqliteStore {
         for piece in pieces {
             piece?.await.unwrap_or(Err(StoreError::Closed))?;
         }
-        Ok(())
+        if sums.is_empty() {
+            return Ok(());
+        }
+        self.write(move |c| commit::flush_presence(c, &sums)).await
     }
 
     async fn budget_usage(&self) -> StoreResult<Vec<BudgetUsage>> {

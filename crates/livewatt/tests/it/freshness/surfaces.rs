@@ -67,7 +67,7 @@ async fn the_command_line_gives_a_verdict() {
             json: false,
         };
         let administration = Administration::open(&settings).await.unwrap();
-        assert!(matches!(administration, Administration::Remote(_)));
+        assert!(matches!(administration, Administration::Remote(_, _)));
         let query = args.query(world.now()).unwrap();
         table(&administration.freshness(query).await.unwrap())
     };
