@@ -7,9 +7,9 @@
 use std::{net::SocketAddr, pin::pin, time::Duration};
 
 use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
+use hyper::server::conn::http1::Builder;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto::Builder,
+    rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use tokio::net::{TcpListener, TcpStream};
@@ -66,13 +66,11 @@ async fn connection(
         request.map(Body::new)
     });
     // HTTP/2 is for the proxy that ends TLS; telling the two apart would wait without end.
-    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
-    builder
-        .http1()
+    let served = Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(patience);
-    let served = builder
-        .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
+        .header_read_timeout(patience)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .with_upgrades();
     let mut served = pin!(served);
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
@@ -115,7 +113,9 @@ mod tests {
             // A head that is not finished, or a next one that does not come: the end either way.
             let read = socket.read_to_string(&mut said);
             let ended = tokio::time::timeout(Duration::from_secs(20), read).await;
-            ended.expect("the connection is held").unwrap();
+            ended
+                .unwrap_or_else(|_| panic!("the connection is held: {sent:?}"))
+                .unwrap();
             assert!(said.ends_with(wanted), "{said}");
         }
         stop.cancel();

@@ -173,6 +173,14 @@ proptest! {
     }
 
     #[test]
+    fn hours_of_a_century_are_those_of_its_last_week(from in 0u32..1_000, to in 3_000_000_000u32..) {
+        let told: Vec<_> = hours(from, to).collect();
+        prop_assert!((168..=169).contains(&told.len()));
+        prop_assert_eq!(told.first().map(|(_, begin, _)| *begin), Some(to - 604_800));
+        prop_assert_eq!(told.last().map(|(_, _, end)| *end), Some(to));
+    }
+
+    #[test]
     fn hours_cover_a_time_without_gap(from in 0u32..100_000, length in 0u32..50_000) {
         let mut at = from;
         for (hour, begin, end) in hours(from, from + length) {

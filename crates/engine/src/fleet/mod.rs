@@ -53,9 +53,36 @@ struct State {
     wheel: Wheel,
     /// Accounts by the time at which their ages are to be looked at.
     looks: Wheel,
+    /// The latest moment of a look at the wheel.
+    looked_at: Option<Moment>,
 }
 
+/// A clock that is corrected by less is no clock set back.
+const CORRECTION: SignedDuration = SignedDuration::from_secs(2);
+
 impl State {
+    /// A clock set back must not make anybody wait for it to catch up: what waits comes nearer by
+    /// as much.
+    fn follow_clock_back(&mut self, now: Moment) {
+        let before = *self.looked_at.get_or_insert(now);
+        let back = before.since(now);
+        if back > SignedDuration::ZERO && back <= CORRECTION {
+            return;
+        }
+        self.looked_at = Some(now);
+        if back <= CORRECTION {
+            return;
+        }
+        tracing::warn!(?back, "the clock was set back; fetches keep their pace");
+        self.wheel = Wheel::default();
+        for (id, slot) in &mut self.accounts {
+            slot.come_nearer(back);
+            if let Some(at) = slot.due_at {
+                self.wheel.insert(at, *id);
+            }
+        }
+    }
+
     fn count(&mut self, slot: &AccountSlot) {
         *self.counts.entry(slot.integration).or_default() += 1;
         self.devices += slot.devices.len();
@@ -157,11 +184,12 @@ impl Fleet {
     /// The accounts whose time has come; each counts as running from now on.
     pub(crate) fn take_due(&self, now: Timestamp) -> Vec<AccountId> {
         let mut state = self.state();
+        let exactly = Moment::from(now);
+        state.follow_clock_back(exactly);
         let State {
             accounts, wheel, ..
         } = &mut *state;
         let mut due = Vec::new();
-        let exactly = Moment::from(now);
         wheel.take_until(now, |id| {
             // An entry outlives its purpose when its account is moved or removed: the due time of
             // the slot decides.

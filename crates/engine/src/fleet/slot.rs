@@ -296,6 +296,17 @@ impl AccountSlot {
         &mut self.devices[last]
     }
 
+    /// Moves all that lies ahead by a span towards the past.
+    pub(super) fn come_nearer(&mut self, span: SignedDuration) {
+        let nearer = |at: &mut Option<Moment>| *at = at.map(|at| at.plus(-span));
+        nearer(&mut self.due_at);
+        nearer(&mut self.not_before);
+        for device in &mut self.devices {
+            nearer(&mut device.due_at);
+            nearer(&mut device.confirmed_at);
+        }
+    }
+
     /// Whether there is more to say of its schedule than how often its devices are fetched.
     pub(crate) const fn is_troubled(&self) -> bool {
         self.failures > 0 || self.not_before.is_some()

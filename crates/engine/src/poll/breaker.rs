@@ -62,7 +62,13 @@ impl Breakers {
         integration: &'static str,
         now: Timestamp,
     ) -> Option<Timestamp> {
+        // Further ahead than any wait: the clock was set back meanwhile.
+        let longest = self.backoff.longest * 2;
         self.with(integration, |state| match state.open_until {
+            Some(until) if until.duration_since(now) > longest && !state.is_probing => {
+                state.is_probing = true;
+                None
+            }
             Some(until) if until > now || state.is_probing => Some(until.max(now)),
             Some(_) => {
                 state.is_probing = true;

@@ -111,6 +111,11 @@ async fn a_clock_set_forward_by_an_hour() {
     a_jump(minutes(60)).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_set_back_by_an_hour() {
+    a_jump(minutes(-60)).await;
+}
+
 /// A few hours around a moment, with a plug pulled on each side of it.
 async fn lives_through(start: &str) {
     let world = World::starting_at(start, |_| {}).await;
