@@ -213,6 +213,9 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
 
     /// Whether the database answers and can be written to.
     async fn check(&self) -> StoreResult<()>;
+    /// Numbers to watch the installation by; costs no more than there are accounts in trouble and
+    /// webhooks.
+    async fn figures(&self) -> StoreResult<StoreFigures>;
     /// A number that was stored under `name`, or `value` after storing it, for settings that must
     /// survive, such as the key check of the vault.
     async fn remember(&self, name: String, value: String) -> StoreResult<String>;

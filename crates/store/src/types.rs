@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use livewatt_domain::{
-    account::{Account, AccountSchedule},
+    account::{Account, AccountSchedule, AccountStatus},
     age::{AgeTally, Breach, BreachReason},
     device::{Device, Stamps, VendorDevice},
     event::Event,
@@ -475,4 +475,20 @@ pub struct LaneStep {
     pub deactivate: bool,
     /// The webhook, for the attempt's sake.
     pub webhook_id: WebhookId,
+}
+
+/// Numbers to watch an installation by.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreFigures {
+    /// Accounts that are not active: number by integration and status.
+    pub troubled: Vec<(String, AccountStatus, u64)>,
+    /// Webhooks that are switched off.
+    pub inactive_webhooks: u64,
+    /// Size of the database without what has not reached it yet, bytes.
+    pub database_bytes: u64,
+    /// Size of what is written but not in its place in the database yet, bytes; 0 where a backend
+    /// has no such thing.
+    pub wal_bytes: u64,
+    /// Room in the database that is free for what comes next, bytes.
+    pub free_bytes: u64,
 }

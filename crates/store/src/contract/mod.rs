@@ -109,6 +109,7 @@ macro_rules! store_contract {
                 are_deleted_with_their_lanes;
             operation:
                 checks_pass,
+                figures_count_what_stands_still,
                 settings_are_remembered,
                 old_attempts_and_sessions_are_forgotten;
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use livewatt_domain::webhook::Position;
+use livewatt_domain::{account::AccountStatus, webhook::Position};
 
 use super::{Story, day, minute, webhooks};
 use crate::{LaneStep, Store, StoreResult};
@@ -11,6 +11,32 @@ use crate::{LaneStep, Store, StoreResult};
 pub async fn checks_pass(store: Arc<dyn Store>) -> StoreResult<()> {
     store.check().await?;
     store.check().await
+}
+
+/// Accounts and webhooks that stand still are counted, those at work are not.
+pub async fn figures_count_what_stands_still(store: Arc<dyn Store>) -> StoreResult<()> {
+    let story = Story::begin(store).await?;
+    let mut webhook = story.webhook(1);
+    story
+        .store
+        .create_webhook(webhook.clone(), Position(0))
+        .await?;
+    let figures = story.store.figures().await?;
+    assert_eq!((figures.troubled, figures.inactive_webhooks), (vec![], 0));
+    assert!(figures.database_bytes + figures.wal_bytes > 0);
+
+    webhook.is_active = false;
+    story.store.update_webhook(webhook).await?;
+    let mut account = story.account.clone();
+    account.status = AccountStatus::Invalidated;
+    story.save_account(&account).await?;
+    let figures = story.store.figures().await?;
+    assert_eq!(
+        figures.troubled,
+        [(account.integration, AccountStatus::Invalidated, 1)]
+    );
+    assert_eq!(figures.inactive_webhooks, 1);
+    Ok(())
 }
 
 /// The first value of a setting stays.

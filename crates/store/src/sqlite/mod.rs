@@ -28,7 +28,7 @@ pub use inspect::Inspection;
 pub use open::SqliteOptions;
 pub use writer::CommitStats;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -78,19 +78,21 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
-        self.writer
-            .submit(work)?
-            .await
-            .unwrap_or(Err(StoreError::Closed))
+        let handed_in = Instant::now();
+        let result = self.writer.submit(work)?.await;
+        metrics::histogram!("livewatt_store_seconds", "access" => "write")
+            .record(handed_in.elapsed().as_secs_f64());
+        result.unwrap_or(Err(StoreError::Closed))
     }
 
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
-        self.readers
-            .submit(work)?
-            .await
-            .unwrap_or(Err(StoreError::Closed))
+        let handed_in = Instant::now();
+        let result = self.readers.submit(work)?.await;
+        metrics::histogram!("livewatt_store_seconds", "access" => "read")
+            .record(handed_in.elapsed().as_secs_f64());
+        result.unwrap_or(Err(StoreError::Closed))
     }
 }

@@ -3,8 +3,11 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::statement::{execute, query_one, unreadable};
-use crate::error::StoreResult;
+use super::statement::{execute, query_all, query_one, unreadable};
+use crate::{
+    StoreFigures,
+    error::{StoreError, StoreResult},
+};
 
 pub(super) fn check_writing(connection: &Connection) -> StoreResult<()> {
     execute(connection, "update write_checks set done = done + 1", [])?;
@@ -16,6 +19,35 @@ pub(super) fn check_reading(connection: &Connection) -> StoreResult<()> {
         columns.take::<i64>()
     })?;
     Ok(())
+}
+
+pub(super) fn figures(connection: &Connection) -> StoreResult<StoreFigures> {
+    // The condition is word for word that of the index, or the index is not used.
+    let sql = "select integration, status, count(*) from accounts where status <> '\"active\"' \
+               group by integration, status order by integration, status";
+    let troubled = query_all(connection, sql, [], |columns| {
+        Ok((
+            columns.take()?,
+            columns.json("account status")?,
+            columns.number()?,
+        ))
+    })?;
+    let number = |sql| {
+        let found = query_one(connection, sql, [], |columns| columns.number::<u64>())?;
+        Ok::<u64, StoreError>(found.unwrap_or_default())
+    };
+    let page = number("pragma page_size")?;
+    let wal = connection.path().map(|path| format!("{path}-wal"));
+    Ok(StoreFigures {
+        troubled,
+        inactive_webhooks: number("select count(*) from webhooks where not is_active")?,
+        database_bytes: page * number("pragma page_count")?,
+        // Not there while nothing was written since the start.
+        wal_bytes: wal
+            .and_then(|wal| std::fs::metadata(wal).ok())
+            .map_or(0, |file| file.len()),
+        free_bytes: page * number("pragma freelist_count")?,
+    })
 }
 
 pub(super) fn remember(connection: &Connection, name: &str, value: &str) -> StoreResult<String> {

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     AccountsOf, AgeHour, AgeQuery, BreachList, BudgetUsage, Fences, FleetAccount, FleetDevice,
     LaneStep, LogPage, LogQuery, LostDevice, Page, PageRequest, PresenceFlush, SealedCredentials,
-    Store, StoreError, StoreResult, StoredToken, UnitOfWork, User,
+    Store, StoreError, StoreFigures, StoreResult, StoredToken, UnitOfWork, User,
 };
 
 /// Rows of dropped slices deleted in one go: some tens of milliseconds.
@@ -303,6 +303,10 @@ impl Store for SqliteStore {
     async fn check(&self) -> StoreResult<()> {
         self.read(operation::check_reading).await?;
         self.write(operation::check_writing).await
+    }
+
+    async fn figures(&self) -> StoreResult<StoreFigures> {
+        self.read(operation::figures).await
     }
 
     async fn remember(&self, name: String, value: String) -> StoreResult<String> {

@@ -121,7 +121,9 @@ fn write_groups(
     let mut trouble = Trouble::default();
     while let Ok(first) = jobs.recv() {
         let mut group = Vec::new();
+        let began = Instant::now();
         let outcome = write_group(connection, first, jobs, max_gathering, &mut group);
+        measure(began.elapsed(), group.len() as u64, outcome.is_ok());
         counters
             .jobs
             .fetch_add(group.len() as u64, Ordering::Relaxed);
@@ -177,6 +179,17 @@ impl Trouble {
         }
         // When it was told last is kept: on a nearly full disk, small writes succeed in between.
         self.failures = 0;
+    }
+}
+
+/// Counts a group. Both outcomes exist from the first commit on, so that the first failure is seen
+/// as a change and not as a beginning.
+fn measure(took: Duration, jobs: u64, is_committed: bool) {
+    metrics::histogram!("livewatt_store_commit_seconds").record(took.as_secs_f64());
+    metrics::counter!("livewatt_store_jobs_total").increment(jobs);
+    for outcome in ["ok", "failed"] {
+        metrics::counter!("livewatt_store_commits_total", "outcome" => outcome)
+            .increment(u64::from((outcome == "ok") == is_committed));
     }
 }
 
