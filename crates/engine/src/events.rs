@@ -53,6 +53,11 @@ impl Engine {
         Ok(self.store.last_position(client).await?)
     }
 
+    /// Number of those who listen.
+    pub(crate) fn listeners(&self) -> usize {
+        self.feed.0.receiver_count()
+    }
+
     /// A wake-up whenever some client's log grows.
     pub fn listen(&self) -> broadcast::Receiver<ClientId> {
         self.feed.0.subscribe()

@@ -18,6 +18,7 @@ pub mod error;
 pub mod events;
 pub mod fleet;
 pub mod freshness;
+pub mod gauges;
 mod ingest;
 pub mod link;
 pub mod options;
@@ -49,7 +50,7 @@ use crate::{
     deliver::Deliveries,
     events::Feed,
     fleet::Fleet,
-    poll::breaker::Breakers,
+    poll::{breaker::Breakers, waiting::Waiting},
     presence::{Presence, StoredBudgets},
     retention::Retention,
     stations::Stations,
@@ -74,6 +75,7 @@ pub struct Engine {
     feed: Feed,
     breakers: Breakers,
     retention: Retention,
+    waiting: Waiting,
     poll_wake: Notify,
     /// Held while an account is linked: two links at a time must not make one account twice, or
     /// one too many.
@@ -143,6 +145,7 @@ impl Engine {
             feed: Feed::default(),
             breakers,
             retention: Retention::default(),
+            waiting: Waiting::default(),
             poll_wake: Notify::new(),
             linking: tokio::sync::Mutex::default(),
         });

@@ -17,6 +17,9 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 /// Old slices of the log are looked for this often.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
 
+/// Gauges are set this often.
+const GAUGE_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Runs all loops until `stop` is cancelled; then lets what is under way end, and writes down what
 /// is left to write.
 pub async fn run(engine: Arc<Engine>, stop: CancellationToken) {
@@ -26,6 +29,7 @@ pub async fn run(engine: Arc<Engine>, stop: CancellationToken) {
         tokio::spawn(deliver_loop(engine.clone(), stop.clone(), tasks.clone())),
         tokio::spawn(flush_loop(engine.clone(), stop.clone())),
         tokio::spawn(prune_loop(engine.clone(), stop.clone())),
+        tokio::spawn(gauge_loop(engine.clone(), stop.clone())),
     ];
     for task in loops {
         if let Err(error) = task.await {
@@ -56,9 +60,6 @@ async fn poll_loop(engine: Arc<Engine>, stop: CancellationToken, tasks: TaskTrac
             tasks.spawn(async move { engine.run_poll(id).await });
         }
         engine.watch_freshness();
-        let (accounts, devices) = engine.fleet.size();
-        metrics::gauge!("livewatt_accounts").set(accounts as f64);
-        metrics::gauge!("livewatt_devices").set(devices as f64);
         nap(&engine, engine.next_poll_at(), &engine.poll_wake, &stop).await;
     }
 }
@@ -104,6 +105,16 @@ async fn prune_loop(engine: Arc<Engine>, stop: CancellationToken) {
                 Ok(slices) => tracing::info!(slices, "old slices of the event log dropped"),
                 Err(error) => tracing::error!(error = %chain(&error), "pruning failed"),
             },
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn gauge_loop(engine: Arc<Engine>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(GAUGE_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => engine.figures().await.publish(),
             () = stop.cancelled() => return,
         }
     }

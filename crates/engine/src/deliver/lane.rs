@@ -8,7 +8,7 @@ use livewatt_domain::{
 use livewatt_store::{LaneStep, LogQuery};
 
 use super::{
-    ReadyLane,
+    ReadyLane, measure,
     send::{Receiver, Sent},
 };
 use crate::{Engine, EngineResult, error::chain};
@@ -191,6 +191,7 @@ impl Engine {
         metrics::counter!("livewatt_deliveries_total", "outcome" => outcome).increment(1);
         if sent.is_success() {
             metrics::counter!("livewatt_events_delivered_total").increment(events as u64);
+            measure::note_taken(&bodies, self.now());
             lane.cursor = pending.until;
             lane.pending = None;
             let done = Done {

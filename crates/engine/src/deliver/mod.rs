@@ -11,6 +11,7 @@
 //!   events, and switching off would punish the rest.
 
 mod lane;
+mod measure;
 mod send;
 mod sign;
 
@@ -32,6 +33,7 @@ use tokio::sync::Notify;
 
 use crate::{Engine, EngineOptions, EngineResult, error::chain};
 
+pub(crate) use measure::DeliveryFigures;
 use send::Receiver;
 pub(crate) use send::Sent;
 

@@ -114,6 +114,8 @@ pub(crate) struct Plan {
     pub integration: &'static str,
     /// What set it off.
     pub trigger: Trigger,
+    /// Since when it is due; `None`, or later than now, if it was asked for.
+    pub due_at: Option<Moment>,
     /// The devices to ask about.
     pub devices: Vec<VendorDevice>,
     /// When devices were last listed.
@@ -228,6 +230,7 @@ impl Fleet {
         Some(Plan {
             integration: slot.integration,
             trigger: slot.trigger,
+            due_at: slot.due_at,
             devices: slot.devices_to_ask(now.into()),
             listed_at: slot.listed_at,
             wants_listing: slot.wants_listing,

@@ -89,6 +89,18 @@ impl Breakers {
         names
     }
 
+    /// Whether an integration is left alone, or being tried after that, and the number of its
+    /// fetches under way.
+    pub(crate) fn figures(&self, integration: &'static str) -> (bool, usize) {
+        self.with(integration, |state| {
+            let free = state.gate.available_permits();
+            (
+                state.open_until.is_some(),
+                self.parallel.saturating_sub(free),
+            )
+        })
+    }
+
     /// Waits for a place among the fetches of the integration.
     pub(crate) async fn enter(&self, integration: &'static str) -> Option<OwnedSemaphorePermit> {
         let gate = self.with(integration, |state| state.gate.clone());

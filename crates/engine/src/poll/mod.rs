@@ -11,6 +11,7 @@ pub(crate) mod breaker;
 mod credentials;
 pub(crate) mod load;
 pub(crate) mod schedule;
+pub(crate) mod waiting;
 
 use std::sync::Arc;
 
@@ -122,7 +123,9 @@ impl Engine {
         if let Some(until) = self.breakers.blocked_until(plan.integration, self.now()) {
             return Ok(Verdict::Blocked { until });
         }
+        let waits = self.waiting.begin(id, plan.integration, plan.due_at);
         let _permit = self.breakers.enter(plan.integration).await;
+        waits.end(self.now());
         // Read only now: while this waited, the account may have been linked anew or given up.
         let (account, credentials) = match self.store.account_to_fetch(id).await? {
             Some((account, sealed)) if account.status == AccountStatus::Active => {
