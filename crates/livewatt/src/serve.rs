@@ -93,7 +93,7 @@ impl Server {
             body_limit: settings.server.body_limit_bytes,
             streams_per_client: settings.server.event_streams_per_client,
             request_timeout: Duration::from_secs(settings.server.request_timeout_secs.into()),
-            metrics: Some(Arc::new(move || metrics.render())),
+            metrics: Some(Arc::new(move || telemetry::render(&metrics))),
             show_live_page: options.live_page,
             live_client,
             stop: stop.clone(),

@@ -1,5 +1,8 @@
 //! Logs and metrics.
 
+mod metrics;
+mod process;
+
 use std::{
     io::IsTerminal as _,
     sync::{Mutex, PoisonError},
@@ -12,6 +15,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, LogSettings};
+
+pub use self::metrics::{Kind, METRICS, Metric};
 
 /// Starts logging to standard error, so that standard output stays for what was asked for.
 ///
@@ -47,12 +52,15 @@ pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     if let Some(handle) = &*installed {
         return Ok(handle.clone());
     }
-    let seconds = [
-        0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-    ];
-    let handle = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &seconds)
-        .context("the histogram buckets are not valid")?
+    let mut builder = PrometheusBuilder::new();
+    for metric in METRICS {
+        if let Kind::Histogram(buckets) = metric.kind {
+            builder = builder
+                .set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), buckets)
+                .context("the histogram buckets are not valid")?;
+        }
+    }
+    let handle = builder
         .install_recorder()
         .context("metrics cannot be collected")?;
     let recorder = handle.clone();
@@ -65,5 +73,13 @@ pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
             }
         })
         .context("metrics cannot be kept up")?;
+    METRICS.iter().for_each(Metric::describe);
+    process::note_start();
     Ok(installed.insert(handle).clone())
+}
+
+/// What `GET /metrics` answers.
+pub fn render(metrics: &PrometheusHandle) -> String {
+    process::measure();
+    metrics.render()
 }
