@@ -19,6 +19,8 @@ pub struct Figures {
     pub devices: usize,
     /// How long the account has been due that waits longest to be fetched; zero if none waits.
     pub oldest_overdue: SignedDuration,
+    /// Charge points connected.
+    pub stations: usize,
     /// Webhooks whose deliveries are taken.
     pub active_webhooks: usize,
     /// Webhooks whose deliveries fail and are tried again.
@@ -79,6 +81,7 @@ impl Engine {
             integrations: integrations.collect(),
             devices: self.fleet.size().1,
             oldest_overdue: oldest.min().map_or(SignedDuration::ZERO, since),
+            stations: self.stations.count(),
             active_webhooks: active,
             failing_webhooks: failing,
             longest_failure: failing_since.map_or(SignedDuration::ZERO, since),
@@ -96,6 +99,7 @@ impl Figures {
         }
         metrics::gauge!("livewatt_devices").set(self.devices as f64);
         metrics::gauge!("livewatt_oldest_overdue_seconds").set(self.oldest_overdue.as_secs_f64());
+        metrics::gauge!("livewatt_stations_connected").set(self.stations as f64);
         let webhooks = |state| metrics::gauge!("livewatt_webhooks", "state" => state);
         webhooks("active").set(self.active_webhooks as f64);
         webhooks("failing").set(self.failing_webhooks as f64);

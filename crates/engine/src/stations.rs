@@ -121,7 +121,6 @@ impl Engine {
         self.stations
             .map()
             .insert(station_id.clone(), Connection { calls, number });
-        metrics::gauge!("livewatt_stations_connected").set(self.stations.count() as f64);
         tracing::info!(station.id = %station_id, account.id = %account, "station connected");
         let mut session = Session::new(&station_id, None, self.entropy.clone());
         let mut waiting: HashMap<String, oneshot::Sender<ocpp::Answer>> = HashMap::new();
@@ -159,7 +158,6 @@ impl Engine {
             }
             !is_ours && map.contains_key(&station_id)
         };
-        metrics::gauge!("livewatt_stations_connected").set(self.stations.count() as f64);
         tracing::info!(station.id = %station_id, account.id = %account, is_replaced, "station dropped off");
         if !is_replaced {
             let closed = session.closed(self.now());
