@@ -83,7 +83,7 @@ pub const METRICS: &[Metric] = &[
         labels: &["integration"],
         unit: "s",
         tells: "How long a fetch took, waiting for a place included",
-        normal: "what the vendor takes; at most 30 s a call",
+        normal: "what the vendor takes; each call of it ends after `vendors.timeout_secs` (30)",
     },
     Metric {
         name: "livewatt_poll_lateness_seconds",
@@ -99,7 +99,7 @@ pub const METRICS: &[Metric] = &[
         labels: &["integration"],
         unit: "fetches",
         tells: "Fetches that have a place among those of their integration",
-        normal: "far below 512, the number of places",
+        normal: "far below `vendors.parallel` (512)",
     },
     Metric {
         name: "livewatt_polls_waiting",
@@ -115,7 +115,7 @@ pub const METRICS: &[Metric] = &[
         labels: &[],
         unit: "s",
         tells: "How long the account has been due that waits longest to be taken up",
-        normal: "below 2 s; a minute after a start",
+        normal: "below 2 s",
     },
     Metric {
         name: "livewatt_breaker_open",

@@ -16,6 +16,7 @@ mod durability;
 mod face;
 mod freshness;
 mod layers;
+mod operations;
 mod peers;
 mod schema;
 mod secrets;

@@ -10,7 +10,7 @@ pub mod receiver;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use livewatt::{
-    config::Settings,
+    config::{LogFormat, LogSettings, Settings},
     demo::{
         Demo, DemoArgs,
         link::{SandboxAccount, link},
@@ -55,6 +55,18 @@ pub async fn loopback() -> TcpListener {
         .unwrap()
 }
 
+/// With `LIVEWATT_TEST_LOG` set to `text` or `json`, shows what the servers of tests log: also the
+/// way to real lines for the documentation.
+fn show_logs() {
+    let format = match std::env::var("LIVEWATT_TEST_LOG").as_deref() {
+        Ok("json") => LogFormat::Json,
+        Ok(_) => LogFormat::Text,
+        Err(_) => return,
+    };
+    let level = "info".to_owned();
+    livewatt::telemetry::start_logs(&LogSettings { level, format }).unwrap();
+}
+
 /// Settings for a server in `directory` that offers the clouds of `sandbox`.
 pub fn settings(directory: &TempDir, sandbox: &Sandbox) -> Settings {
     let mut settings = Settings::load(None, &[]).unwrap();
@@ -95,6 +107,7 @@ impl World {
 
     /// The same at another time.
     pub async fn starting_at(start: &str, change: impl FnOnce(&mut Settings)) -> Self {
+        show_logs();
         let start: Timestamp = start.parse().unwrap();
         let clock = ManualClock::starting_at(start);
         let config = SandboxConfig {
