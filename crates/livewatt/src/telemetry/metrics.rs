@@ -246,8 +246,8 @@ pub const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         labels: &["state"],
         unit: "webhooks",
-        tells: "Webhooks: `active`, `failing` (deliveries fail and are tried again), `inactive` \
-                (switched off after 24 hours of failure)",
+        tells: "Webhooks: `active`, `failing` (a delivery failed and is tried again), `inactive` (switched off \
+                after 24 hours in which nothing was taken)",
         normal: "all `active`",
     },
     Metric {
@@ -255,7 +255,7 @@ pub const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         labels: &[],
         unit: "s",
-        tells: "How long the webhook has failed that fails longest",
+        tells: "How long the delivery has failed that fails longest",
         normal: "0",
     },
     Metric {
