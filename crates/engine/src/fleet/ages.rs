@@ -832,25 +832,21 @@ fn publish(row: &AgeHour) {
             Some(_) => continue,
             None => "+Inf".to_owned(),
         };
-        counter("livewatt_freshness_age_seconds_bucket", row, "le", bound).increment(total);
+        metrics::counter!(
+            "livewatt_freshness_age_seconds_bucket",
+            "vendor" => row.vendor.to_string(), "kind" => row.kind.name(), "block" => row.block,
+            "le" => bound,
+        )
+        .increment(total);
     }
     for (kept, time) in [("true", row.tally.within), ("false", row.tally.beyond)] {
-        let name = "livewatt_freshness_seconds_total";
-        counter(name, row, "within", kept.to_owned()).increment(time);
+        metrics::counter!(
+            "livewatt_freshness_seconds_total",
+            "vendor" => row.vendor.to_string(), "kind" => row.kind.name(), "block" => row.block,
+            "within" => kept,
+        )
+        .increment(time);
     }
-}
-
-fn counter(
-    name: &'static str,
-    row: &AgeHour,
-    key: &'static str,
-    value: String,
-) -> metrics::Counter {
-    metrics::counter!(
-        name,
-        "vendor" => row.vendor.to_string(), "kind" => row.kind.name(), "block" => row.block,
-        key => value,
-    )
 }
 
 /// The bounds of ages in the metrics, seconds: the allowed ages, and what comes after.

@@ -67,6 +67,40 @@ const WAITING: Kind = Kind::Histogram(&[
 /// All metrics, in the order in which people read of them.
 pub const METRICS: &[Metric] = &[
     Metric {
+        name: "livewatt_freshness_age_seconds_bucket",
+        kind: Kind::Counter,
+        labels: &["vendor", "kind", "block", "le"],
+        unit: "s",
+        tells: "How old data was, in seconds of one block each: `histogram_quantile(0.99, sum by (le) \
+                (rate(…[1h])))` is the age not exceeded in 99 % of the time",
+        normal: "the interval in force plus one poll",
+    },
+    Metric {
+        name: "livewatt_freshness_seconds_total",
+        kind: Kind::Counter,
+        labels: &["vendor", "kind", "block", "within"],
+        unit: "s",
+        tells: "Time during which a reachable block was (`true`) and was not (`false`) as fresh as \
+                promised",
+        normal: "nearly all `true`",
+    },
+    Metric {
+        name: "livewatt_freshness_breaches_total",
+        kind: Kind::Counter,
+        labels: &["vendor", "kind", "reason"],
+        unit: "breaches",
+        tells: "Broken promises, by what kept us",
+        normal: "never with the reason `late`",
+    },
+    Metric {
+        name: "livewatt_freshness_breaches_open",
+        kind: Kind::Gauge,
+        labels: &[],
+        unit: "breaches",
+        tells: "Broken promises that last",
+        normal: "0",
+    },
+    Metric {
         name: "livewatt_polls_total",
         kind: Kind::Counter,
         labels: &["integration", "outcome"],
