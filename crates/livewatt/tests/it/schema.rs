@@ -114,6 +114,10 @@ async fn every_answer_is_one_that_the_document_promises() {
         .unwrap();
     for operation in operations() {
         let is_way_in = operation.tag == "Ways in for vendors and devices";
+        // The driver has its own token from there; no invented credentials get one.
+        if operation.id == "issueToken" {
+            continue;
+        }
         let name = format!("'{}'", operation.id);
         assert!(
             is_way_in || served.contains(&name),

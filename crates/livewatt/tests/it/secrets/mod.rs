@@ -226,7 +226,8 @@ impl Story {
             // The vendor's own page, and the way back with a code in the address.
             let outside = Browser::default();
             let back = outside.call(Method::POST, address.as_str(), &fields).await;
-            let back = back.location.unwrap();
+            let told = format!("{}: {}", back.status, back.text);
+            let back = back.location.unwrap_or_else(|| panic!("{told}"));
             let code: url::Url = back.parse().unwrap();
             let code = code
                 .query_pairs()
