@@ -23,6 +23,8 @@ pub struct SandboxConfig {
     pub script: Vec<ScriptEntry>,
     /// Calls the rivoli cloud allows to one app (all accounts together) in any 10 minutes.
     pub rivoli_app_quota: u32,
+    /// Keep a record of every answer until it is taken (`Sandbox::take_answers`).
+    pub record_answers: bool,
 }
 
 impl Default for SandboxConfig {
@@ -35,6 +37,7 @@ impl Default for SandboxConfig {
             demo_accounts: false,
             script: Vec::new(),
             rivoli_app_quota: 20_000,
+            record_answers: false,
         }
     }
 }

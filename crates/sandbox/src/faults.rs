@@ -74,6 +74,29 @@ pub enum FaultKind {
     },
 }
 
+impl FaultKind {
+    /// Its name in scripts.
+    pub fn name(&self) -> &'static str {
+        match self {
+            FaultKind::Offline => "offline",
+            FaultKind::RateLimited { .. } => "rate_limited",
+            FaultKind::ServerError { .. } => "server_error",
+            FaultKind::Hang { .. } => "hang",
+            FaultKind::Slow { .. } => "slow",
+            FaultKind::DeadToken => "dead_token",
+            FaultKind::Garbage { .. } => "garbage",
+            FaultKind::Stale => "stale",
+            FaultKind::ClockSkew { .. } => "clock_skew",
+            FaultKind::ListingWithoutDevice => "listing_without_device",
+            FaultKind::DuplicatePush => "duplicate_push",
+            FaultKind::OutOfOrderPush => "out_of_order_push",
+            FaultKind::LostPush => "lost_push",
+            FaultKind::CommandIgnored => "command_ignored",
+            FaultKind::CommandSlow { .. } => "command_slow",
+        }
+    }
+}
+
 /// How a garbage answer is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod answers;
 mod clock;
 mod clouds;
 mod config;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 pub use crate::{
+    answers::Answer,
     clock::MAX_SPEED,
     clouds::Cloud,
     config::{OAuthClient, SandboxConfig},
@@ -286,6 +288,17 @@ impl Sandbox {
     /// Drops all faults.
     pub async fn drop_all_faults(&self) {
         self.shared.drop_all_faults().await;
+    }
+
+    /// Takes what was answered since the last time, oldest first. Always empty unless
+    /// `SandboxConfig.record_answers` is set.
+    pub fn take_answers(&self) -> Vec<Answer> {
+        let mut world = self.shared.world();
+        world
+            .answers
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
     /// The truth as `GET /control/truth` gives it, narrowed to a cloud and an account of it.

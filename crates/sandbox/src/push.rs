@@ -9,6 +9,7 @@ use sha2::Sha256;
 use url::Url;
 
 use crate::{
+    answers::Said,
     clock::{Millis, Seconds, timestamp},
     clouds::{Cloud, volta::feed::Subscription},
     faults::FaultKind,
@@ -179,6 +180,17 @@ impl World {
         })
     }
 
+    fn record_push(&mut self, delivery: &Delivery) {
+        if self.answers.is_some() {
+            let said = Said {
+                status: 200,
+                body: serde_json::from_str(&delivery.body).unwrap_or_default(),
+                ..Said::default()
+            };
+            self.record(Cloud::Volta, &delivery.account, ("push", None), said);
+        }
+    }
+
     fn note_outcome(&mut self, mut delivery: Delivery, acknowledged: bool) {
         let now = self.now();
         let Some(account) = self.accounts.get_mut(&delivery.account) else {
@@ -186,6 +198,7 @@ impl World {
         };
         if acknowledged {
             account.stats.pushes_acked += 1;
+            self.record_push(&delivery);
             return;
         }
         account.stats.pushes_failed += 1;

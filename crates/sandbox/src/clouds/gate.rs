@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
+    answers::Said,
     clock::Millis,
     clouds::{Cloud, Refusal, rivoli, spoil},
     faults::FaultKind,
@@ -48,8 +49,14 @@ impl Reply {
     }
 }
 
-/// How a fault stands in the way.
-enum Obstacle {
+/// A fault that stands in the way.
+struct Obstacle {
+    /// Name of its kind.
+    fault: &'static str,
+    what: What,
+}
+
+enum What {
     Refuse(Refusal),
     Wait(Duration),
     /// Until the fault is over.
@@ -76,9 +83,8 @@ pub(crate) async fn serve(
     }
     let mut world = shared.world();
     match answer(&mut world, &grant) {
-        Err(refusal) => refuse(call.cloud, &refusal),
         Ok(reply) if call.is_read => spoil::spoil(&mut world, &call, &grant.account, reply),
-        Ok(reply) => render(&reply),
+        outcome => conclude(&mut world, &call, Some(&grant.account), outcome),
     }
 }
 
@@ -93,9 +99,50 @@ pub(crate) async fn serve_login(
         return refuse(call.cloud, &refusal);
     }
     let mut world = shared.world();
-    match answer(&mut world) {
-        Ok(reply) => render(&reply),
-        Err(refusal) => refuse(call.cloud, &refusal),
+    let outcome = answer(&mut world);
+    conclude(&mut world, &call, account.as_deref(), outcome)
+}
+
+/// Renders an outcome that nothing can spoil, and records it.
+fn conclude(
+    world: &mut World,
+    call: &Call<'_>,
+    account: Option<&str>,
+    outcome: Result<Reply, Refusal>,
+) -> Response {
+    match outcome {
+        Ok(Reply { status, body }) => {
+            let response = render(&Reply { status, body });
+            let said = Said {
+                status,
+                ..Said::default()
+            };
+            record(world, call, account, said);
+            response
+        }
+        Err(refusal) => {
+            record(world, call, account, refused(call.cloud, &refusal, None));
+            refuse(call.cloud, &refusal)
+        }
+    }
+}
+
+fn record(world: &mut World, call: &Call<'_>, account: Option<&str>, said: Said) {
+    if let Some(account) = account {
+        world.record(call.cloud, account, (call.endpoint, call.device), said);
+    }
+}
+
+/// What a refusal says, and the fault behind it.
+fn refused(cloud: Cloud, refusal: &Refusal, fault: Option<&'static str>) -> Said {
+    Said {
+        status: cloud.refuse(refusal).0,
+        retry_after_seconds: match refusal {
+            Refusal::TooMany(seconds) => Some(*seconds),
+            _ => None,
+        },
+        faults: fault.into_iter().collect(),
+        ..Said::default()
     }
 }
 
@@ -161,11 +208,16 @@ fn admit(world: &mut World, call: &Call<'_>, headers: &HeaderMap) -> Result<Gran
     let id = account.id.clone();
     if tokens_are_dead(world, call.cloud, &id) {
         count(world, &id, call.endpoint, now).unauthorized += 1;
+        let said = refused(call.cloud, &Refusal::Unauthorized, Some("dead_token"));
+        record(world, call, Some(&id), said);
         return Err(Refusal::Unauthorized);
     }
     count(world, &id, call.endpoint, now);
-    if let Some(app) = app {
-        rivoli::quota::spend(world, &id, app, now)?;
+    if let Some(app) = app
+        && let Err(refusal) = rivoli::quota::spend(world, &id, app, now)
+    {
+        record(world, call, Some(&id), refused(call.cloud, &refusal, None));
+        return Err(refusal);
     }
     Ok(grant)
 }
@@ -195,19 +247,29 @@ async fn pass_faults(
         let obstacles = strike(&mut world, call, account);
         let limited = obstacles
             .iter()
-            .any(|o| matches!(o, Obstacle::Refuse(Refusal::TooMany(_))));
+            .any(|o| matches!(o.what, What::Refuse(Refusal::TooMany(_))));
         if let Some(account) = account.and_then(|id| world.accounts.get_mut(id))
             && limited
         {
             account.stats.rate_limited += 1;
         }
+        for obstacle in &obstacles {
+            let said = match &obstacle.what {
+                What::Refuse(refusal) => refused(call.cloud, refusal, Some(obstacle.fault)),
+                What::Wait(_) | What::Hang(_) => Said {
+                    faults: vec![obstacle.fault],
+                    ..Said::default()
+                },
+            };
+            record(&mut world, call, account, said);
+        }
         obstacles
     };
     for obstacle in obstacles {
-        match obstacle {
-            Obstacle::Refuse(refusal) => return Err(refusal),
-            Obstacle::Wait(time) => shared.unless_stopped(tokio::time::sleep(time)).await,
-            Obstacle::Hang(fault) => {
+        match obstacle.what {
+            What::Refuse(refusal) => return Err(refusal),
+            What::Wait(time) => shared.unless_stopped(tokio::time::sleep(time)).await,
+            What::Hang(fault) => {
                 shared.unless_stopped(until_over(shared, &fault)).await;
             }
         }
@@ -221,17 +283,21 @@ fn strike(world: &mut World, call: &Call<'_>, account: Option<&str>) -> Vec<Obst
         if !fault.strikes_endpoint(call.endpoint) {
             continue;
         }
-        obstacles.push(match fault.spec.kind {
+        let what = match fault.spec.kind {
             FaultKind::RateLimited {
                 retry_after_seconds,
-            } => Obstacle::Refuse(Refusal::TooMany(retry_after_seconds)),
-            FaultKind::ServerError { status } => Obstacle::Refuse(Refusal::Broken(status)),
-            FaultKind::Slow { latency_ms } => Obstacle::Wait(Duration::from_millis(latency_ms)),
+            } => What::Refuse(Refusal::TooMany(retry_after_seconds)),
+            FaultKind::ServerError { status } => What::Refuse(Refusal::Broken(status)),
+            FaultKind::Slow { latency_ms } => What::Wait(Duration::from_millis(latency_ms)),
             FaultKind::Hang {
                 seconds: Some(seconds),
-            } => Obstacle::Wait(Duration::from_secs_f64(seconds)),
-            FaultKind::Hang { seconds: None } => Obstacle::Hang(fault.id.clone()),
+            } => What::Wait(Duration::from_secs_f64(seconds)),
+            FaultKind::Hang { seconds: None } => What::Hang(fault.id.clone()),
             _ => continue,
+        };
+        obstacles.push(Obstacle {
+            fault: fault.spec.kind.name(),
+            what,
         });
         fault.hits += 1;
     }

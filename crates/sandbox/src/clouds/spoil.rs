@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{
+    answers::Said,
     clouds::gate::{Call, Reply, render},
     faults::{Fault, FaultKind, Garbage},
     world::World,
@@ -49,7 +50,7 @@ pub(crate) fn spoil(
         .get(account)
         .map(|a| a.username.clone())
         .unwrap_or_default();
-    let mut garbage = None;
+    let (mut garbage, mut struck) = (None, Vec::new());
     for fault in &mut world.faults {
         let in_scope = fault.is_active(now)
             && fault.covers_account(call.cloud, account, &username)
@@ -77,11 +78,20 @@ pub(crate) fn spoil(
             _ => continue,
         }
         fault.hits += 1;
+        struck.push(fault.spec.kind.name());
     }
-    match garbage {
-        None => render(&reply),
+    let (response, body) = match garbage {
+        None => (render(&reply), reply.body),
         Some(variant) => render_garbage(variant, reply),
-    }
+    };
+    let said = Said {
+        status: response.status().as_u16(),
+        faults: struck,
+        body,
+        ..Said::default()
+    };
+    world.record(call.cloud, account, (call.endpoint, call.device), said);
+    response
 }
 
 /// Whether an answer is about the device of a fault, or the fault is of no device.
@@ -155,9 +165,10 @@ fn walk(value: &mut Value, visit: &mut impl FnMut(&str, &mut Value)) {
     inner("", value, visit);
 }
 
-fn render_garbage(variant: Garbage, mut reply: Reply) -> Response {
+/// The answer, and its body where that is still JSON.
+fn render_garbage(variant: Garbage, mut reply: Reply) -> (Response, Value) {
     let json_type = [(header::CONTENT_TYPE, "application/json")];
-    match variant {
+    let response = match variant {
         Garbage::Html => ([(header::CONTENT_TYPE, "text/html")], MAINTENANCE).into_response(),
         Garbage::Empty => (json_type, "").into_response(),
         Garbage::HugeBody => (json_type, Body::from_stream(huge_body())).into_response(),
@@ -175,7 +186,7 @@ fn render_garbage(variant: Garbage, mut reply: Reply) -> Response {
                     other => other.clone(),
                 }
             });
-            render(&reply)
+            return (render(&reply), reply.body);
         }
         Garbage::AbsurdNumbers => {
             walk(&mut reply.body, &mut |key, value| {
@@ -194,13 +205,14 @@ fn render_garbage(variant: Garbage, mut reply: Reply) -> Response {
                     };
                 }
             });
-            render(&reply)
+            return (render(&reply), reply.body);
         }
         Garbage::FarFuture => {
             shift_times(&mut reply.body, TEN_YEARS);
-            render(&reply)
+            return (render(&reply), reply.body);
         }
-    }
+    };
+    (response, Value::Null)
 }
 
 /// 50 MB of well-formed JSON, a piece at a time.

@@ -20,6 +20,7 @@ pub(crate) mod wallbox;
 use std::collections::BTreeMap;
 
 use crate::{
+    answers::Answer,
     clock::{Clock, Millis, Seconds},
     clouds::{Cloud, rivoli::quota::Apps},
     config::{OAuthClient, SandboxConfig},
@@ -62,6 +63,8 @@ pub(crate) struct World {
     pub(crate) orders: Orders,
     pub(crate) outbox: Outbox,
     pub(crate) apps: Apps,
+    /// What was answered and not yet taken; `None` if no record is kept.
+    pub(crate) answers: Option<Vec<Answer>>,
     /// Account id and place of every device, removed ones too.
     index: BTreeMap<String, (String, Locator)>,
     wall: WallClocks,
@@ -85,6 +88,7 @@ impl World {
             orders: Orders::default(),
             outbox: Outbox::default(),
             apps: Apps::new(config.rivoli_app_quota),
+            answers: config.record_answers.then(Vec::new),
             index: BTreeMap::new(),
             wall: WallClocks::new(),
             made: BTreeMap::new(),

@@ -146,7 +146,7 @@ fn describe(subscription: &Subscription) -> Value {
 
 /// Puts into the outbox what each subscriber should hear now.
 pub(crate) fn report(account: &mut Account, tick: Seconds, outbox: &mut Outbox) {
-    if account.subscriptions.is_empty() || !worth_a_look(account) {
+    if account.subscriptions.is_empty() || !worth_a_look(account, tick) {
         return;
     }
     let now = present(account);
@@ -161,24 +161,27 @@ pub(crate) fn report(account: &mut Account, tick: Seconds, outbox: &mut Outbox) 
     account.subscriptions = subscriptions;
 }
 
-/// A cheap look before the full comparison: did anything that makes a push change?
-fn worth_a_look(account: &Account) -> bool {
+/// A cheap look before the full comparison: did anything that makes a push change? A block that was
+/// not seen to change at this grid point was looked at when it did.
+fn worth_a_look(account: &Account, tick: Seconds) -> bool {
     account.subscriptions.iter().any(|subscription| {
         let vehicles = account.vehicles.iter().zip(&account.shown.vehicles);
         let wallboxes = account.wallboxes.iter().zip(&account.shown.wallboxes);
         vehicles.into_iter().any(|(device, shown)| {
             changed(&subscription.told, &device.meta, |told| {
                 let block = &shown.charge.block;
-                told["plugged"] != block.plugged
-                    || told["status"] != block.status
-                    || told["limit_percent"] != block.limit_percent
-                    || told["max_amps"] != block.max_amps
-                    || level_moved(told, block.level_percent)
+                shown.charge.at >= tick
+                    && (told["plugged"] != block.plugged
+                        || told["status"] != block.status
+                        || told["limit_percent"] != block.limit_percent
+                        || told["max_amps"] != block.max_amps
+                        || level_moved(told, block.level_percent))
             })
         }) || wallboxes.into_iter().any(|(device, shown)| {
             changed(&subscription.told, &device.meta, |told| {
-                told["status"] != shown.block.status
-                    || told["current_limit_amps"] != shown.block.current_limit_amps
+                shown.at >= tick
+                    && (told["status"] != shown.block.status
+                        || told["current_limit_amps"] != shown.block.current_limit_amps)
             })
         })
     })
