@@ -7,7 +7,7 @@ use livewatt_api::ApiOptions;
 use livewatt_domain::{clock::Clock, entropy::Entropy, id::ClientId};
 use livewatt_engine::{Engine, EngineOptions, EngineParts, SystemEntropy, runtime};
 use livewatt_store::{SqliteOptions, SqliteStore, Store};
-use livewatt_vendors::Secret;
+use livewatt_vendors::{Registry, Secret};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -45,6 +45,8 @@ pub struct ServeOptions {
     pub live_page: bool,
     /// Run no loops: whoever started the server takes the engine's steps.
     pub stepped: bool,
+    /// Other integrations than those that the settings switch on.
+    pub vendors: Option<Registry>,
     /// Changes to the engine's settings that no configuration key has.
     pub tune: Option<fn(&mut EngineOptions)>,
 }
@@ -63,7 +65,10 @@ impl Server {
             .local_addr()
             .context("the listener has no address")?;
         let public_url = settings.public_url(address)?;
-        let vendors = integrations::registry(settings)?;
+        let vendors = match options.vendors {
+            Some(vendors) => vendors,
+            None => integrations::registry(settings)?,
+        };
         let vault = settings.vault()?;
         let store = open_store(settings).await?;
         let mut engine_options = settings.engine_options(public_url.clone());

@@ -67,6 +67,39 @@ fn show_logs() {
     livewatt::telemetry::start_logs(&LogSettings { level, format }).unwrap();
 }
 
+/// A directory in memory where the system has such: a day of a world commits a hundred thousand
+/// times, and what a disk makes of that is proven elsewhere.
+fn in_memory() -> TempDir {
+    TempDir::new_in("/dev/shm").unwrap_or_else(|_| TempDir::new().unwrap())
+}
+
+/// Links an account of the sandbox for a user of a client.
+pub async fn link_in_sandbox(
+    server: &Server,
+    client: ClientId,
+    user: &UserId,
+    account: &AccountInfo,
+) -> anyhow::Result<()> {
+    link_as(server, client, user, account, integration(account.cloud)).await
+}
+
+/// Links an account of a sandbox through the integration of this name.
+pub async fn link_as(
+    server: &Server,
+    client: ClientId,
+    user: &UserId,
+    account: &AccountInfo,
+    integration: &'static str,
+) -> anyhow::Result<()> {
+    let known = SandboxAccount {
+        integration,
+        vendor: vendor(account.cloud),
+        username: account.username.clone(),
+        password: account.password.clone(),
+    };
+    link(&server.engine, client, user, known).await
+}
+
 /// Settings for a server in `directory` that offers the clouds of `sandbox`.
 pub fn settings(directory: &TempDir, sandbox: &Sandbox) -> Settings {
     let mut settings = Settings::load(None, &[]).unwrap();
@@ -107,16 +140,23 @@ impl World {
 
     /// The same at another time.
     pub async fn starting_at(start: &str, change: impl FnOnce(&mut Settings)) -> Self {
-        show_logs();
-        let start: Timestamp = start.parse().unwrap();
-        let clock = ManualClock::starting_at(start);
         let config = SandboxConfig {
-            start,
-            speed: 0.0,
+            start: start.parse().unwrap(),
             ..SandboxConfig::default()
         };
+        Self::with_sandbox(config, change).await
+    }
+
+    /// The same with another sandbox, whose start is the world's.
+    pub async fn with_sandbox(config: SandboxConfig, change: impl FnOnce(&mut Settings)) -> Self {
+        show_logs();
+        let clock = ManualClock::starting_at(config.start);
+        let config = SandboxConfig {
+            speed: 0.0,
+            ..config
+        };
         let sandbox = Sandbox::start(config, loopback().await);
-        let directory = TempDir::new().unwrap();
+        let directory = in_memory();
         let mut settings = settings(&directory, &sandbox);
         change(&mut settings);
         let mut server = serve(&settings, loopback().await, &clock, 42)
@@ -189,16 +229,13 @@ impl World {
 
     /// Links an account of the sandbox, for the first time or again.
     pub async fn link_account(&self, user: &str, account: &AccountInfo) {
+        self.try_link(user, account).await.unwrap();
+    }
+
+    /// Links an account of the sandbox, if its cloud lets that happen now.
+    pub async fn try_link(&self, user: &str, account: &AccountInfo) -> anyhow::Result<()> {
         let user: UserId = user.parse().unwrap();
-        let known = SandboxAccount {
-            integration: integration(account.cloud),
-            vendor: vendor(account.cloud),
-            username: account.username.clone(),
-            password: account.password.clone(),
-        };
-        link(self.engine(), self.client, &user, known)
-            .await
-            .unwrap();
+        link_in_sandbox(&self.server, self.client, &user, account).await
     }
 
     /// Pulls the plug of a vehicle or puts it in, which its cloud pushes at once.
