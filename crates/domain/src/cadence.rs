@@ -117,6 +117,15 @@ impl Cadence {
     /// Fraction by which due times are spread, so that many accounts do not march in step.
     pub const JITTER: f64 = 0.1;
 
+    /// The factor by which an interval is varied, from a random number in `0..1`. Towards earlier
+    /// where the interval is our promise, towards later where it is what a vendor permits.
+    pub fn jitter(&self, unit: f64) -> f64 {
+        match self.reason {
+            CadenceReason::VendorPolicy | CadenceReason::Budget => unit.mul_add(Self::JITTER, 1.0),
+            _ => unit.mul_add(-Self::JITTER, 1.0),
+        }
+    }
+
     fn slow_to(&mut self, interval: SignedDuration, reason: CadenceReason) {
         if interval > self.interval {
             *self = Self { interval, reason };
@@ -176,6 +185,24 @@ mod tests {
             ..healthy
         };
         assert_eq!(decide(active).reason, CadenceReason::Active);
+    }
+
+    #[test]
+    fn promises_are_kept_early_and_limits_late() {
+        let factors = |reason| {
+            let interval = SignedDuration::from_mins(7);
+            [0.0, 0.5, 1.0].map(|unit| Cadence { interval, reason }.jitter(unit))
+        };
+        assert!(
+            factors(CadenceReason::Regular)
+                .iter()
+                .all(|f| (0.9..=1.0).contains(f))
+        );
+        assert!(
+            factors(CadenceReason::Budget)
+                .iter()
+                .all(|f| (1.0..=1.1).contains(f))
+        );
     }
 
     #[test]

@@ -128,6 +128,8 @@ pub struct FleetDevice {
     pub is_reachable: Option<bool>,
     /// Last successful contact.
     pub last_seen: Timestamp,
+    /// When it was last fetched; a push does not count, since it need not tell everything.
+    pub fetched_at: Option<Timestamp>,
     /// It takes or gives noticeable power.
     pub is_active: bool,
     /// The vendor says it sleeps.
@@ -329,7 +331,7 @@ pub struct BudgetUsage {
 pub struct PresenceFlush {
     /// Devices.
     pub devices: Vec<DevicePresence>,
-    /// Devices of which only `last_seen` moved (never back), whatever their version.
+    /// Devices that were fetched: moves `last_seen` (never back), whatever their version.
     pub seen: Vec<(DeviceId, Timestamp)>,
     /// Schedules of accounts.
     pub schedules: Vec<(AccountId, AccountSchedule)>,

@@ -193,6 +193,14 @@ impl DeviceSlot {
     }
 
     /// How often it is fetched, and why.
+    pub(crate) const fn cadence(&self) -> Cadence {
+        Cadence {
+            interval: self.interval(),
+            reason: self.reason,
+        }
+    }
+
+    /// Sets how often it is fetched, and why.
     pub(crate) fn set_cadence(&mut self, cadence: Cadence) {
         self.reason = cadence.reason;
         self.set_interval(cadence.interval);

@@ -15,7 +15,7 @@ use livewatt_vendors::ReadShape;
 use super::schedule::{Household, activity_of};
 use crate::{
     Engine, EngineResult,
-    fleet::{AccountSlot, Attempts, DeviceSlot},
+    fleet::{AccountSlot, Attempts, DeviceSlot, Moment},
     stations::CHECK_INTERVAL,
 };
 
@@ -135,7 +135,7 @@ impl Engine {
         let ages = (self.fleet.ages).load(&device, slot.shape == ReadShape::PushOnly);
         let new = slot.add_device(DeviceSlot::new(device.id, device.vendor_device));
         new.activity = activity_of(kind, device.is_asleep, device.is_active);
-        new.confirmed_at = Some(device.last_seen.into());
+        new.confirmed_at = device.fetched_at.map(Into::into);
         new.ages = ages;
         // A device missing once is looked for again at the next visit.
         slot.wants_listing |= device.missed_listings > 0;
@@ -150,7 +150,9 @@ impl Engine {
                 let cadence = self.cadence(device.kind(), device.activity, household, vendor);
                 device.set_cadence(cadence);
                 device.set_deadlines();
-                device.due_at = device.confirmed_at.map(|at| at.plus(cadence.interval));
+                // One never fetched is late, so that it is spread like all that is.
+                let due_at = device.confirmed_at.map(|at| at.plus(cadence.interval));
+                device.due_at = due_at.or(Some(Moment::from(now).plus(-RESTART_SPREAD)));
             }
         }
         let due_at = match slot.earliest_device() {
@@ -195,6 +197,7 @@ fn narrow(device: Device) -> FleetDevice {
         vendor: device.vendor,
         vendor_device: device.vendor_device,
         last_seen: device.last_seen,
+        fetched_at: None,
         is_asleep: device.is_asleep,
         missed_listings: device.missed_listings,
     }

@@ -5,7 +5,7 @@ use livewatt_domain::{
     account::{Attempt, AttemptOutcome, Trigger},
     cadence::{Activity, Cadence, CadenceInput, CadenceReason, decide},
     device::Device,
-    fact::Observation,
+    fact::{Observation, Presence},
     id::AccountId,
     kind::DeviceKind,
     retry::scaled,
@@ -90,7 +90,10 @@ pub(super) fn activity_of(kind: DeviceKind, is_asleep: bool, is_active: bool) ->
 }
 
 /// An account without devices is looked at this often.
-const EMPTY_ACCOUNT_INTERVAL: SignedDuration = SignedDuration::from_mins(7);
+const EMPTY_ACCOUNT: Cadence = Cadence {
+    interval: SignedDuration::from_mins(7),
+    reason: CadenceReason::Regular,
+};
 
 impl Engine {
     /// How often to fetch a device of an account.
@@ -103,7 +106,7 @@ impl Engine {
     ) -> Cadence {
         let manifest = vendor.manifest();
         if manifest.reads == ReadShape::PushOnly {
-            let interval = EMPTY_ACCOUNT_INTERVAL;
+            let interval = EMPTY_ACCOUNT.interval;
             return Cadence {
                 interval,
                 reason: CadenceReason::PushOnly,
@@ -148,13 +151,16 @@ impl Engine {
             slot.set_fingerprint(seen.map(Observation::fingerprint));
             if let Some(seen) = seen {
                 slot.confirmed_at = Some(seen.received_at.into());
-                slot.due_at = self.after(cadence.interval);
+                slot.due_at = self.after(cadence);
+                if seen.presence != Presence::Offline {
+                    self.presence.note_seen(slot.id, seen.received_at);
+                }
             } else if harvest.account == AccountOutcome::Ok
                 && wanted.devices.contains(&device.vendor_device)
             {
                 // Asked and not told: next time, like everybody. After a failure it stays due, so
                 // that the next attempt asks for it and does not succeed by asking for nothing.
-                slot.due_at = self.after(cadence.interval);
+                slot.due_at = self.after(cadence);
             }
         });
     }
@@ -168,7 +174,7 @@ impl Engine {
                 if let Some(device) = slot.device(&seen.device) {
                     self.fleet.ages.note_repeated(&facts, device, seen, now);
                     device.confirmed_at = Some(seen.received_at.into());
-                    device.due_at = self.after(device.interval());
+                    device.due_at = self.after(device.cadence());
                     self.presence.note_seen(device.id, seen.received_at);
                 }
             }
@@ -185,10 +191,7 @@ impl Engine {
         });
         self.fit_slots(id, devices, |slot, cadence, _| {
             slot.set_fingerprint(None);
-            slot.due_at = slot
-                .due_at
-                .min(self.after(cadence.interval))
-                .or(slot.due_at);
+            slot.due_at = slot.due_at.min(self.after(cadence)).or(slot.due_at);
         });
         self.fleet.update(id, |slot| {
             let is_free = slot.failures == 0 && slot.not_before.is_none_or(|at| at <= now.into());
@@ -367,18 +370,17 @@ impl Engine {
                 slot.not_before = None;
                 return slot
                     .earliest_device()
-                    .or_else(|| self.after(EMPTY_ACCOUNT_INTERVAL))
+                    .or_else(|| self.after(EMPTY_ACCOUNT))
                     .map_or(now.into(), |at| at.max(now.into()));
             }
         };
         due_at.unwrap_or(now).into()
     }
 
-    /// Now plus an interval, with jitter.
-    fn after(&self, interval: SignedDuration) -> Option<Moment> {
-        let jitter = self.entropy.jitter(Cadence::JITTER);
-        let at = self.now().saturating_add(scaled(interval, jitter)).ok()?;
-        Some(at.into())
+    /// When a device fetched now is due again.
+    fn after(&self, cadence: Cadence) -> Option<Moment> {
+        let wait = scaled(cadence.interval, cadence.jitter(self.entropy.unit()));
+        Some(self.now().saturating_add(wait).ok()?.into())
     }
 }
 

@@ -25,8 +25,8 @@ use livewatt_domain::{
 };
 use livewatt_engine::{Engine, EngineOptions, EngineParts, SystemEntropy, Vault};
 use livewatt_store::{
-    AccountChange, CredentialsChange, DeviceChange, SqliteOptions, SqliteStore, Store as _,
-    UnitOfWork,
+    AccountChange, CredentialsChange, DeviceChange, PresenceFlush, SqliteOptions, SqliteStore,
+    Store as _, UnitOfWork,
 };
 use livewatt_vendors::{
     Registry, Secret,
@@ -130,8 +130,10 @@ impl Installation {
                 }
                 let account = self.account(new.number, user, now)?;
                 let mut unit = UnitOfWork::new(fences.of(account.id));
+                let mut quiet = PresenceFlush::default();
                 if let Some(seen) = &new.seen {
                     let device = device(&account, seen)?;
+                    quiet.seen.push((device.id, device.last_seen));
                     unit.devices.push(DeviceChange::Insert(device));
                 }
                 let secret = credentials(new.number);
@@ -142,6 +144,7 @@ impl Installation {
                     schedule: Some(AccountSchedule::new(Some(new.due_at))),
                 });
                 self.opened.store.commit(unit).await?;
+                self.opened.store.flush_presence(quiet).await?;
                 anyhow::Ok(())
             })
             .buffered(WRITTEN_AT_ONCE)

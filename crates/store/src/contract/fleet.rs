@@ -80,7 +80,7 @@ pub async fn shows_devices_as_they_are(store: Arc<dyn Store>) -> StoreResult<()>
         ..PresenceFlush::default()
     };
     story.store.flush_presence(flush).await?;
-    let row = |device: &livewatt_domain::device::Device, last_seen| FleetDevice {
+    let row = |device: &livewatt_domain::device::Device, last_seen, fetched_at| FleetDevice {
         id: device.id,
         account_id: device.account_id,
         vendor_device: device.vendor_device.clone(),
@@ -88,11 +88,15 @@ pub async fn shows_devices_as_they_are(store: Arc<dyn Store>) -> StoreResult<()>
         told: Some(device.stamps.told_blocks()),
         is_reachable: device.is_reachable(),
         last_seen,
+        fetched_at,
         is_active: device.is_active(),
         is_asleep: false,
         missed_listings: 0,
     };
-    let expected = [row(&first, minute(30)), row(&changed, changed.last_seen)];
+    let expected = [
+        row(&first, minute(30), Some(minute(30))),
+        row(&changed, changed.last_seen, None),
+    ];
     assert_eq!(story.store.fleet_devices(None, 10).await?, expected);
     let rest = story.store.fleet_devices(Some(first.id), 10).await?;
     assert_eq!(rest, expected[1..]);

@@ -126,7 +126,8 @@ pub(super) fn flush_presence(connection: &Connection, flush: &PresenceFlush) -> 
     for (id, at) in seen {
         execute(
             connection,
-            "update device_presence set last_seen = max(last_seen, ?) where device_id = ?",
+            "update device_presence set last_seen = max(last_seen, ?1), fetched_at = ?1
+             where device_id = ?2",
             params![at.as_millisecond(), id.0.as_bytes()],
         )?;
     }

@@ -53,7 +53,7 @@ pub(super) fn devices(
     query_all(
         connection,
         "select id, account_id, kind, vendor_device_id, vendor, told, is_reachable, last_seen,
-             is_active, is_asleep, missed_listings
+             fetched_at, is_active, is_asleep, missed_listings
          from devices indexed by devices_of_fleet join device_presence on device_id = id
          where id > ? order by id limit ?",
         params![after.as_bytes(), limit],
@@ -69,6 +69,7 @@ pub(super) fn devices(
                 told: columns.maybe_json("times of blocks")?.map(read_told),
                 is_reachable: columns.take()?,
                 last_seen: columns.time()?,
+                fetched_at: columns.maybe_time()?,
                 is_active: columns.take()?,
                 is_asleep: columns.take()?,
                 missed_listings: columns.number()?,
