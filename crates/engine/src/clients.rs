@@ -62,11 +62,9 @@ impl Engine {
     pub async fn rotate_client_secret(&self, id: ClientId) -> EngineResult<Option<Secret>> {
         let secret = random_text(self.entropy.as_ref());
         let hash = self.hash_secret(secret.clone()).await?;
-        Ok(self
-            .store
-            .rotate_client_secret(id, hash)
-            .await?
-            .then_some(secret))
+        let is_there = self.store.rotate_client_secret(id, hash).await?;
+        self.known_tokens.revoke(id);
+        Ok(is_there.then_some(secret))
     }
 
     /// Deletes a client and everything inside of it. False if there is no such client.
@@ -76,6 +74,7 @@ impl Engine {
     pub async fn delete_client(&self, id: ClientId) -> EngineResult<bool> {
         let accounts = self.store.list_accounts(AccountsOf::Client(id)).await?;
         let is_deleted = self.store.delete_client(id).await?;
+        self.known_tokens.revoke(id);
         self.deliveries.forget_client(id);
         for (account, _) in accounts {
             self.fleet.remove(account.id, self.now());
@@ -125,7 +124,16 @@ impl Engine {
     /// # Errors
     /// If the database fails.
     pub async fn authenticate(&self, token: &str) -> EngineResult<Option<ClientId>> {
-        Ok(self.store.find_token(hash_token(token), self.now()).await?)
+        let (hash, now) = (hash_token(token), self.now());
+        let revocations = match self.known_tokens.find(&hash, now) {
+            Ok(client) => return Ok(Some(client)),
+            Err(revocations) => revocations,
+        };
+        let found = self.store.find_token(hash, now).await?;
+        if let Some(token) = &found {
+            self.known_tokens.remember(token, now, revocations);
+        }
+        Ok(found.map(|token| token.client_id))
     }
 
     async fn hash_secret(&self, secret: Secret) -> EngineResult<String> {

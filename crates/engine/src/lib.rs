@@ -29,6 +29,7 @@ mod retention;
 pub mod runtime;
 pub mod stations;
 pub mod status;
+mod tokens;
 pub mod users;
 mod vault;
 pub mod webhooks;
@@ -54,6 +55,7 @@ use crate::{
     presence::{Presence, StoredBudgets},
     retention::Retention,
     stations::Stations,
+    tokens::KnownTokens,
 };
 
 /// Everything Livewatt is made of, wired together. Cheap to share behind an [`Arc`].
@@ -73,6 +75,7 @@ pub struct Engine {
     deliveries: Deliveries,
     stations: Stations,
     feed: Feed,
+    known_tokens: KnownTokens,
     breakers: Breakers,
     retention: Retention,
     waiting: Waiting,
@@ -143,6 +146,7 @@ impl Engine {
             deliveries,
             stations: Stations::default(),
             feed: Feed::default(),
+            known_tokens: KnownTokens::default(),
             breakers,
             retention: Retention::default(),
             waiting: Waiting::default(),

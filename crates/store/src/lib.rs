@@ -52,7 +52,7 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// Stores an access token by its hash; also forgets tokens expired at `now`.
     async fn save_token(&self, token: StoredToken, now: Timestamp) -> StoreResult<()>;
     /// The client of an unexpired token.
-    async fn find_token(&self, hash: [u8; 32], now: Timestamp) -> StoreResult<Option<ClientId>>;
+    async fn find_token(&self, hash: [u8; 32], now: Timestamp) -> StoreResult<Option<StoredToken>>;
 
     // ---- users and link sessions ------------------------------------------------------------
 

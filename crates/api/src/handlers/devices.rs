@@ -1,7 +1,11 @@
 //! The six kinds of device: one handler per operation, with the kind as data.
 
 use axum::{Json, extract::State, http::StatusCode};
-use livewatt_domain::{device::Document, id::UserId, kind::DeviceKind};
+use livewatt_domain::{
+    device::{Device, Document},
+    id::UserId,
+    kind::DeviceKind,
+};
 
 use crate::{
     error::ApiResult,
@@ -44,7 +48,7 @@ async fn list_of(
         .list_devices(caller.client_id, user, kind, page.by_id()?)
         .await?;
     Ok(Json(Paginated::from(
-        devices.map(|device| device.current_document()),
+        devices.map(Device::into_current_document),
     )))
 }
 
@@ -59,7 +63,7 @@ pub(crate) async fn get(
         .engine()
         .get_device(caller.client_id, kind, &id)
         .await?;
-    Ok(Json(device.current_document()))
+    Ok(Json(device.into_current_document()))
 }
 
 /// `POST /{kinds}/{id}/refresh-hint`; a body is of no consequence.

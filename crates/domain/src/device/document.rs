@@ -7,7 +7,7 @@ use super::{NewDevice, battery, charger, hvac, inverter, meter, vehicle};
 use crate::{fact::Key, kind::DeviceKind};
 
 /// A device as the contract prints it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Document(Map<String, Value>);
 

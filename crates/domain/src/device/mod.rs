@@ -178,6 +178,13 @@ impl Device {
         document
     }
 
+    /// The same of a device that is needed no more.
+    pub fn into_current_document(mut self) -> Document {
+        let mut document = std::mem::take(&mut self.document);
+        self.lay_times_over(&mut document);
+        document
+    }
+
     /// Puts today's `lastSeen` and `lastUpdated` into a document of the device.
     pub(crate) fn lay_times_over(&self, document: &mut Document) {
         document.set_path("lastSeen", wire(self.last_seen).into());

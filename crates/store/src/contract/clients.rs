@@ -45,10 +45,13 @@ pub async fn are_unique(store: Arc<dyn Store>) -> StoreResult<()> {
 pub async fn tokens_expire(store: Arc<dyn Store>) -> StoreResult<()> {
     let story = Story::begin(store).await?;
     let hash = save_token(&story, 60).await?;
-    assert_eq!(
-        story.store.find_token(hash, minute(59)).await?,
-        Some(story.client)
-    );
+    let found = story.store.find_token(hash, minute(59)).await?;
+    let expected = StoredToken {
+        hash,
+        client_id: story.client,
+        expires_at: minute(60),
+    };
+    assert_eq!(found, Some(expected));
     assert_eq!(story.store.find_token(hash, minute(60)).await?, None);
     assert_eq!(story.store.find_token(story.hash(), minute(1)).await?, None);
 

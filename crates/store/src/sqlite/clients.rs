@@ -97,12 +97,18 @@ pub(super) fn find_token(
     connection: &Connection,
     hash: &[u8; 32],
     now: Timestamp,
-) -> StoreResult<Option<ClientId>> {
+) -> StoreResult<Option<StoredToken>> {
     query_one(
         connection,
-        "select client_id from tokens where hash = ? and expires_at > ?",
+        "select client_id, expires_at from tokens where hash = ? and expires_at > ?",
         params![hash, now.as_millisecond()],
-        |columns| Ok(ClientId(columns.uuid()?)),
+        |columns| {
+            Ok(StoredToken {
+                hash: *hash,
+                client_id: ClientId(columns.uuid()?),
+                expires_at: columns.time()?,
+            })
+        },
     )
 }
 

@@ -90,9 +90,14 @@ pub(super) fn pieces(flush: PresenceFlush) -> (Vec<PresenceFlush>, PresenceFlush
             ..PresenceFlush::default()
         });
     }
+    for breaches in split(breaches) {
+        add(PresenceFlush {
+            breaches,
+            ..PresenceFlush::default()
+        });
+    }
     let sums = PresenceFlush {
         ages,
-        breaches,
         counted_until,
         ..PresenceFlush::default()
     };

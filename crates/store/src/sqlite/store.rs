@@ -56,7 +56,7 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn find_token(&self, hash: [u8; 32], now: Timestamp) -> StoreResult<Option<ClientId>> {
+    async fn find_token(&self, hash: [u8; 32], now: Timestamp) -> StoreResult<Option<StoredToken>> {
         self.read(move |c| clients::find_token(c, &hash, now)).await
     }
 

@@ -182,11 +182,21 @@ impl Count {
         }
     }
 
-    /// The server was down and is up again.
+    /// The server was down and is up again. It plans anew: by what devices do now, and pushes may
+    /// have told that since the last visit.
     pub fn restarted(&mut self, from: Timestamp, until: Timestamp) {
         for account in self.accounts.values_mut() {
+            let devices = account.devices.iter();
+            let planned = devices
+                .filter_map(|device| self.devices.get(device))
+                .map(|device| {
+                    let cadence = device.kind.cadence(device.pace);
+                    plus(device.asked_at, with_jitter(cadence))
+                })
+                .min();
             if let Some(owed_by) = &mut account.owed_by {
                 *owed_by = (*owed_by).max(plus(until, RESTART_SPREAD + STEP));
+                *owed_by = planned.map_or(*owed_by, |planned| planned.max(*owed_by));
             }
         }
         self.excuses.push(Excuse {

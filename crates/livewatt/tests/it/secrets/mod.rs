@@ -209,7 +209,8 @@ impl Story {
         assert_eq!(page.status, 200, "{}", page.text);
         let wrong = format!("{CANARY}-mistyped");
         if cloud == Cloud::Volta {
-            let there = between(&page.text, "href=\"http", "\"").replace("&amp;", "&");
+            let there = between(&page.text, "href=\"http", "\"");
+            let there = there.replace("&amp;", "&").replace("&#38;", "&");
             let there: url::Url = format!("http{there}").parse().unwrap();
             let asked: Vec<(String, String)> = there.query_pairs().into_owned().collect();
             let mut fields: Vec<(&str, &str)> = asked
