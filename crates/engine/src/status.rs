@@ -9,7 +9,7 @@ use crate::{Engine, EngineResult};
 pub struct EngineStatus {
     /// How long the fetch that waits longest has been due; negative if none is.
     pub poll_lag: SignedDuration,
-    /// Events that the webhook furthest behind has not got yet, counted up to [`MOST_EVENTS`].
+    /// Events that the webhook furthest behind has not got yet, counted up to `MOST_EVENTS`.
     pub events_behind: u32,
     /// Integrations that do not answer, so that calls to them pause.
     pub paused_vendors: Vec<String>,

@@ -3,8 +3,8 @@
 //! Invariant: within any window of the vendor's length, never more calls are drawn than its limit,
 //! whatever the bucketing, and also across restarts, however the server ended.
 //!
-//! A window is kept as a ring of slots ([`ring`]). Before a call is sent, it is covered by what is
-//! stored ([`ledger`]): by a *lease*, a few calls that were written down before they were made. What
+//! A window is kept as a ring of slots (`ring`). Before a call is sent, it is covered by what is
+//! stored (`ledger`): by a *lease*, a few calls that were written down before they were made. What
 //! was spent since the last write is never more than the lease, and after a crash the whole lease
 //! counts as spent at that moment. So a crash costs a few calls; it never yields one.
 
