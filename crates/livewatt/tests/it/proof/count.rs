@@ -208,12 +208,6 @@ impl Count {
         });
     }
 
-    /// How often the server was restarted.
-    pub fn restarts(&self) -> usize {
-        let reasons = self.excuses.iter().map(|excuse| excuse.reason);
-        reasons.filter(|reason| *reason == "restart").count()
-    }
-
     /// A whole cloud fails for a while: its breaker may keep visits back for a little longer.
     pub fn failing_cloud(&mut self, cloud: Cloud, from: Timestamp, until: Timestamp) {
         self.excuses.push(Excuse {
