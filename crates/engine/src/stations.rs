@@ -209,6 +209,8 @@ impl Engine {
             && let Err(error) = self.take_push(account, &step.observations, false).await
         {
             tracing::error!(account.id = %account, error = %chain(&error), "what a station said was not stored");
+            // An answer would acknowledge it. Unanswered, the station says it again when it is back.
+            return false;
         }
         if let Some(answer) = step.answered
             && let Some(waits) = waiting.remove(&answer.id)

@@ -58,59 +58,31 @@ pub(super) fn pieces(flush: PresenceFlush) -> (Vec<PresenceFlush>, PresenceFlush
         breaches,
         counted_until,
     } = flush;
+    let none = PresenceFlush::default;
     let mut pieces = Vec::new();
-    let mut add = |piece| pieces.push(piece);
-    for devices in split(devices) {
-        add(PresenceFlush {
-            devices,
-            ..PresenceFlush::default()
-        });
-    }
-    for seen in split(seen) {
-        add(PresenceFlush {
-            seen,
-            ..PresenceFlush::default()
-        });
-    }
-    for schedules in split(schedules) {
-        add(PresenceFlush {
-            schedules,
-            ..PresenceFlush::default()
-        });
-    }
-    for listed in split(listed) {
-        add(PresenceFlush {
-            listed,
-            ..PresenceFlush::default()
-        });
-    }
-    for budgets in split(budgets) {
-        add(PresenceFlush {
-            budgets,
-            ..PresenceFlush::default()
-        });
-    }
-    for breaches in split(breaches) {
-        add(PresenceFlush {
-            breaches,
-            ..PresenceFlush::default()
-        });
-    }
+    pieces.extend(split(devices).map(|devices| PresenceFlush { devices, ..none() }));
+    pieces.extend(split(seen).map(|seen| PresenceFlush { seen, ..none() }));
+    pieces.extend(split(schedules).map(|schedules| PresenceFlush {
+        schedules,
+        ..none()
+    }));
+    pieces.extend(split(listed).map(|listed| PresenceFlush { listed, ..none() }));
+    pieces.extend(split(budgets).map(|budgets| PresenceFlush { budgets, ..none() }));
+    pieces.extend(split(breaches).map(|breaches| PresenceFlush { breaches, ..none() }));
     let sums = PresenceFlush {
         ages,
         counted_until,
-        ..PresenceFlush::default()
+        ..none()
     };
     (pieces, sums)
 }
 
-fn split<T>(mut rows: Vec<T>) -> Vec<Vec<T>> {
-    let mut pieces = Vec::with_capacity(rows.len().div_ceil(PIECE));
-    while !rows.is_empty() {
+fn split<T>(mut rows: Vec<T>) -> impl Iterator<Item = Vec<T>> {
+    std::iter::from_fn(move || {
         let rest = rows.split_off(rows.len().min(PIECE));
-        pieces.push(std::mem::replace(&mut rows, rest));
-    }
-    pieces
+        let piece = std::mem::replace(&mut rows, rest);
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 pub(super) fn flush_presence(connection: &Connection, flush: &PresenceFlush) -> StoreResult<()> {
