@@ -162,17 +162,20 @@ impl Settings {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        if self.store.readers == 0 {
-            bail!("store.readers must be at least 1");
-        }
-        if self.webhooks.lanes == 0 {
-            bail!("webhooks.lanes must be at least 1");
-        }
-        if self.events.retention_days == 0 {
-            bail!("events.retention_days must be at least 1");
-        }
-        if self.vendors.parallel == 0 {
-            bail!("vendors.parallel must be at least 1");
+        let is_zero = [
+            (
+                "server.request_timeout_secs",
+                self.server.request_timeout_secs == 0,
+            ),
+            ("store.readers", self.store.readers == 0),
+            ("events.retention_days", self.events.retention_days == 0),
+            ("webhooks.timeout_secs", self.webhooks.timeout_secs == 0),
+            ("webhooks.lanes", self.webhooks.lanes == 0),
+            ("vendors.timeout_secs", self.vendors.timeout_secs == 0),
+            ("vendors.parallel", self.vendors.parallel == 0),
+        ];
+        if let Some((key, _)) = is_zero.iter().find(|(_, is_zero)| *is_zero) {
+            bail!("{key} must be at least 1");
         }
         if !self.server.public_url.is_empty() {
             self.public_url(self.server.listen)?;
