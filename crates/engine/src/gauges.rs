@@ -8,7 +8,10 @@
 use livewatt_domain::{SignedDuration, account::AccountStatus};
 use livewatt_store::StoreFigures;
 
-use crate::{Engine, deliver::DeliveryFigures, error::chain};
+use crate::{Engine, EngineResult, deliver::DeliveryFigures, error::chain};
+
+/// Events that a webhook has not got yet are counted up to this.
+const MOST_EVENTS: u32 = 10_000;
 
 /// How an engine is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +91,25 @@ impl Engine {
             event_streams: self.listeners(),
             store,
         }
+    }
+
+    /// Integrations that do not answer, so that calls to them pause.
+    pub fn paused_vendors(&self) -> Vec<String> {
+        self.breakers.open()
+    }
+
+    /// Events that the webhook furthest behind has not got yet, counted up to ten thousand. Not
+    /// among the figures: it reads the log.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn events_behind(&self) -> EngineResult<u32> {
+        let mut furthest = 0;
+        for (client, cursor) in self.deliveries.cursors() {
+            let behind = self.store.count_events_after(client, cursor, MOST_EVENTS);
+            furthest = furthest.max(behind.await?);
+        }
+        Ok(furthest)
     }
 }
 

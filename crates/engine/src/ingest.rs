@@ -3,6 +3,8 @@
 //! Under the account's commit lock: read the devices, merge, and commit rows and events in one
 //! transaction. What changed nothing worth an event is left to [`crate::presence`].
 
+use std::collections::{HashMap, HashSet};
+
 use livewatt_domain::{
     account::{Account, AccountStatus},
     device::{Device, NewDevice, VendorDevice, Via},
@@ -41,6 +43,37 @@ struct Draft {
     is_deleted: bool,
 }
 
+/// An account's devices while their changes gather, found by their vendor's names: a message may be
+/// about a thousand of them.
+#[derive(Default)]
+struct Drafts {
+    list: Vec<Draft>,
+    places: HashMap<VendorDevice, usize>,
+}
+
+impl Drafts {
+    fn find(&mut self, vendor_device: &VendorDevice) -> Option<&mut Draft> {
+        let place = self.places.get(vendor_device)?;
+        self.list.get_mut(*place)
+    }
+
+    fn add(&mut self, device: Device, from_version: Option<u64>) {
+        let name = device.vendor_device.clone();
+        self.places.insert(name, self.list.len());
+        self.list.push(Draft {
+            device,
+            from_version,
+            is_quiet_moved: false,
+            is_deleted: false,
+        });
+    }
+
+    /// Those that are not deleted.
+    fn kept(&mut self) -> impl Iterator<Item = &mut Draft> {
+        self.list.iter_mut().filter(|draft| !draft.is_deleted)
+    }
+}
+
 impl Engine {
     /// Merges and commits; returns the account's devices as they are now, or `None` if the account
     /// is gone or not active, in which case nothing is written.
@@ -75,23 +108,19 @@ impl Engine {
             }
             _ => return Ok(None),
         };
-        let mut drafts: Vec<Draft> = devices
-            .into_iter()
-            .map(|device| self.presence.overlay(device))
-            .map(|device| Draft {
-                from_version: Some(device.version),
-                device,
-                is_quiet_moved: false,
-                is_deleted: false,
-            })
-            .collect();
+        let mut drafts = Drafts::default();
+        for device in devices {
+            let device = self.presence.overlay(device);
+            let version = device.version;
+            drafts.add(device, Some(version));
+        }
         let mut events = Vec::new();
         for observation in intake.observations {
             self.take_observation(&account, observation, &mut drafts, &mut events);
         }
         self.take_inventory(&account, intake, &mut drafts, &mut events);
         for (vendor_device, trouble) in intake.troubled {
-            if let Some(draft) = find(&mut drafts, vendor_device) {
+            if let Some(draft) = drafts.find(vendor_device) {
                 if *trouble == DeviceTrouble::Gone {
                     draft.device.missed_listings = draft.device.missed_listings.max(1);
                     draft.is_quiet_moved = true;
@@ -100,12 +129,12 @@ impl Engine {
             }
         }
         if intake.is_unreachable {
-            for draft in drafts.iter_mut().filter(|draft| !draft.is_deleted) {
+            for draft in drafts.kept() {
                 self.adopt(draft, set_reachable(&draft.device, false), &mut events);
             }
         }
-        self.commit_drafts(&account, &drafts, events).await?;
-        let remaining = drafts.into_iter().filter(|draft| !draft.is_deleted);
+        self.commit_drafts(&account, &drafts.list, events).await?;
+        let remaining = drafts.list.into_iter().filter(|draft| !draft.is_deleted);
         Ok(Some(remaining.map(|draft| draft.device).collect()))
     }
 
@@ -113,22 +142,18 @@ impl Engine {
         &self,
         account: &Account,
         observation: &Observation,
-        drafts: &mut Vec<Draft>,
+        drafts: &mut Drafts,
         events: &mut Vec<Event>,
     ) {
         if observation.rejected > 0 {
             metrics::counter!("livewatt_facts_rejected_total", "integration" => account.integration.clone())
                 .increment(u64::from(observation.rejected));
         }
-        let draft = match drafts
-            .iter()
-            .position(|d| d.device.vendor_device == observation.device)
-        {
-            Some(index) => &mut drafts[index],
-            None => match self.discover(account, observation, drafts, events) {
-                Some(draft) => draft,
-                None => return,
-            },
+        if drafts.find(&observation.device).is_none() {
+            self.discover(account, observation, drafts, events);
+        }
+        let Some(draft) = drafts.find(&observation.device) else {
+            return;
         };
         let merged = merge(&draft.device, observation, Part::Everything);
         metrics::counter!("livewatt_facts_older_total", "integration" => account.integration.clone())
@@ -137,14 +162,16 @@ impl Engine {
     }
 
     /// Adds a device seen for the first time, unless its kind is not linked.
-    fn discover<'d>(
+    fn discover(
         &self,
         account: &Account,
         observation: &Observation,
-        drafts: &'d mut Vec<Draft>,
+        drafts: &mut Drafts,
         events: &mut Vec<Event>,
-    ) -> Option<&'d mut Draft> {
-        let vendor = account.vendor_of(observation.device.kind)?.clone();
+    ) {
+        let Some(vendor) = account.vendor_of(observation.device.kind).cloned() else {
+            return;
+        };
         let brand = self
             .vendors
             .get(&account.integration)
@@ -167,20 +194,14 @@ impl Engine {
             "device discovered"
         );
         events.push(self.event_maker(now).discovered(&device));
-        drafts.push(Draft {
-            device,
-            from_version: None,
-            is_quiet_moved: false,
-            is_deleted: false,
-        });
-        drafts.last_mut()
+        drafts.add(device, None);
     }
 
     fn take_inventory(
         &self,
         account: &Account,
         intake: &Intake<'_>,
-        drafts: &mut Vec<Draft>,
+        drafts: &mut Drafts,
         events: &mut Vec<Event>,
     ) {
         let (listed, is_complete) = match intake.inventory {
@@ -190,7 +211,7 @@ impl Engine {
         };
         let now = self.now();
         for vendor_device in listed {
-            match find(drafts, vendor_device) {
+            match drafts.find(vendor_device) {
                 Some(draft) if draft.device.missed_listings > 0 => {
                     draft.device.missed_listings = 0;
                     draft.is_quiet_moved = true;
@@ -212,7 +233,8 @@ impl Engine {
         if !is_complete {
             return;
         }
-        for draft in drafts.iter_mut() {
+        let listed: HashSet<&VendorDevice> = listed.iter().collect();
+        for draft in &mut drafts.list {
             if listed.contains(&draft.device.vendor_device) {
                 continue;
             }
@@ -304,10 +326,4 @@ impl Engine {
             .map(|device| self.presence.overlay(device))
             .collect())
     }
-}
-
-fn find<'d>(drafts: &'d mut [Draft], vendor_device: &VendorDevice) -> Option<&'d mut Draft> {
-    drafts
-        .iter_mut()
-        .find(|draft| draft.device.vendor_device == *vendor_device)
 }

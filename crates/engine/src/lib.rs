@@ -12,6 +12,7 @@
 pub mod clients;
 pub mod deliver;
 pub mod devices;
+mod drift;
 mod egress;
 pub mod entropy;
 pub mod error;
@@ -28,7 +29,6 @@ pub mod push;
 mod retention;
 pub mod runtime;
 pub mod stations;
-pub mod status;
 mod tokens;
 pub mod users;
 mod vault;
@@ -49,6 +49,7 @@ pub use vault::{Vault, VaultError};
 
 use crate::{
     deliver::Deliveries,
+    drift::Drifts,
     events::Feed,
     fleet::Fleet,
     poll::{breaker::Breakers, waiting::Waiting},
@@ -77,6 +78,7 @@ pub struct Engine {
     feed: Feed,
     known_tokens: KnownTokens,
     breakers: Breakers,
+    drifts: Drifts,
     retention: Retention,
     waiting: Waiting,
     poll_wake: Notify,
@@ -148,6 +150,7 @@ impl Engine {
             feed: Feed::default(),
             known_tokens: KnownTokens::default(),
             breakers,
+            drifts: Drifts::default(),
             retention: Retention::default(),
             waiting: Waiting::default(),
             poll_wake: Notify::new(),

@@ -1,8 +1,8 @@
 //! Devices that connect to us: OCPP charge points and their sockets.
 //!
 //! The socket itself is the API's; here its frames meet the protocol session, and what they say is
-//! committed before the answer is sent. An answer is always sent, even when storing failed: a
-//! station that gets none repeats itself for ever.
+//! committed before the answer is sent. When storing failed none is: the socket is closed, and the
+//! station says it again when it is back.
 
 use std::{
     collections::HashMap,
@@ -200,11 +200,7 @@ impl Engine {
         outbound: &mpsc::Sender<String>,
         waiting: &mut HashMap<String, oneshot::Sender<ocpp::Answer>>,
     ) -> bool {
-        for drift in &step.drift {
-            tracing::warn!(account.id = %account, %drift, "a frame was not as it should be");
-            metrics::counter!("livewatt_vendor_drift_total", "integration" => INTEGRATION)
-                .increment(1);
-        }
+        self.drifts.note(INTEGRATION, &step.drift, self.now());
         if !step.observations.is_empty()
             && let Err(error) = self.take_push(account, &step.observations, false).await
         {

@@ -146,15 +146,15 @@ impl IntoResponse for Failure {
 }
 
 async fn status(State(engine): State<Arc<Engine>>) -> Result<Json<ServerStatus>, Failure> {
-    let status = engine.status().await?;
+    let oldest_overdue = engine.figures().await.oldest_overdue;
     Ok(Json(ServerStatus {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         public_url: engine.options().public_url.to_string(),
         can_write: engine.check().await.is_ok(),
-        poll_lag_seconds: status.poll_lag.as_secs().max(0),
-        events_behind: status.events_behind,
-        paused_vendors: status.paused_vendors,
+        poll_lag_seconds: oldest_overdue.as_secs(),
+        events_behind: engine.events_behind().await?,
+        paused_vendors: engine.paused_vendors(),
     }))
 }
 

@@ -30,7 +30,7 @@ use tokio::sync::OwnedMutexGuard;
 pub(crate) use ages::BlockView;
 use ages::Ledger;
 pub(crate) use moment::Moment;
-pub(crate) use slot::{AccountSlot, Attempts, DeviceSlot, SlotView};
+pub(crate) use slot::{AccountSlot, Attempts, DeviceSlot, SlotView, place_near};
 use wheel::Wheel;
 
 /// The accounts in memory.

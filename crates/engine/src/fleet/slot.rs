@@ -231,6 +231,23 @@ const fn compact(fingerprint: u64) -> NonZeroU64 {
     }
 }
 
+/// Where in a list the first one `is_it`, looking from `near` on and then from the start; `near`
+/// becomes the place behind it. Vendors tell of devices in the same order each time: so a thousand
+/// are found in one round.
+pub(crate) fn place_near<T>(
+    list: &[T],
+    near: &mut usize,
+    is_it: impl Fn(&T) -> bool,
+) -> Option<usize> {
+    let (before, after) = list.split_at((*near).min(list.len()));
+    let place = match after.iter().position(&is_it) {
+        Some(place) => before.len() + place,
+        None => before.iter().position(is_it)?,
+    };
+    *near = place + 1;
+    Some(place)
+}
+
 impl AccountSlot {
     /// What a fetch at `now` asks about: where each device is asked by itself, those that are due.
     /// Devices due within the next tenth of their interval come along, so that an account is not
@@ -291,11 +308,6 @@ impl AccountSlot {
         }
     }
 
-    /// The slot of a device as its vendor calls it.
-    pub(crate) fn device(&mut self, vendor_device: &VendorDevice) -> Option<&mut DeviceSlot> {
-        self.devices.iter_mut().find(|slot| slot.is(vendor_device))
-    }
-
     /// Takes in a device. Few are added later, so no room is kept for more.
     pub(crate) fn add_device(&mut self, device: DeviceSlot) -> &mut DeviceSlot {
         self.devices.reserve_exact(1);
@@ -352,6 +364,16 @@ mod tests {
             "{}",
             size_of::<DeviceSlot>()
         );
+    }
+
+    #[test]
+    fn places_are_found_from_anywhere() {
+        let list = ["a", "b", "c"];
+        let mut near = 0;
+        let mut find = |wanted: &str| place_near(&list, &mut near, |known| *known == wanted);
+        assert_eq!(["b", "c", "a", "a"].map(&mut find), [1, 2, 0, 0].map(Some));
+        assert_eq!([find("d"), find("c")], [None, Some(2)]);
+        assert_eq!(place_near(&list[..0], &mut near, |_| true), None);
     }
 
     #[test]

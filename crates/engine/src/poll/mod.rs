@@ -29,7 +29,7 @@ use livewatt_vendors::{
 
 use crate::{
     Engine, EngineResult,
-    fleet::{Moment, Plan},
+    fleet::{Moment, Plan, place_near},
     ingest::Intake,
 };
 use credentials::Refreshed;
@@ -206,11 +206,8 @@ impl Engine {
                 });
             }
         };
-        for drift in &harvest.drift {
-            tracing::warn!(integration = plan.integration, %drift, "the vendor's answer has drifted");
-            metrics::counter!("livewatt_vendor_drift_total", "integration" => plan.integration)
-                .increment(1);
-        }
+        self.drifts
+            .note(plan.integration, &harvest.drift, self.now());
         let verdict = Verdict::of(&harvest.account);
         let is_unreachable = self.is_losing_touch(account.id, &verdict);
         if verdict.is_ok() && self.is_all_known(account.id, &harvest) {
@@ -242,22 +239,22 @@ impl Engine {
     /// Whether the harvest says just what the last one said: then only `lastSeen` moves.
     fn is_all_known(&self, id: AccountId, harvest: &Harvest) -> bool {
         let is_known = self.fleet.read(id, |slot| {
+            let mut near = 0;
             let is_listed = match &harvest.inventory {
                 None => true,
                 Some(Inventory::Partial(listed) | Inventory::Complete(listed)) => {
                     listed.len() == slot.devices.len()
-                        && slot
-                            .devices
-                            .iter()
-                            .all(|device| listed.iter().any(|listed| device.is(listed)))
+                        && slot.devices.iter().all(|device| {
+                            place_near(listed, &mut near, |listed| device.is(listed)).is_some()
+                        })
                 }
             };
+            let mut near = 0;
             is_listed
                 && !slot.wants_listing
                 && harvest.observations.iter().all(|seen| {
-                    slot.devices.iter().any(|device| {
-                        device.is(&seen.device) && device.has_fingerprint(seen.fingerprint())
-                    })
+                    place_near(&slot.devices, &mut near, |device| device.is(&seen.device))
+                        .is_some_and(|at| slot.devices[at].has_fingerprint(seen.fingerprint()))
                 })
         });
         is_known == Some(true)

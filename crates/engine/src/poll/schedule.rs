@@ -1,12 +1,14 @@
 //! When to come again, and what the answer means for that.
 
+use std::collections::{HashMap, HashSet};
+
 use livewatt_domain::{
     SignedDuration, Timestamp,
     account::{Attempt, AttemptOutcome, Trigger},
     cadence::{Activity, Cadence, CadenceInput, CadenceReason, decide},
-    device::Device,
+    device::{Device, VendorDevice},
     fact::{Observation, Presence},
-    id::AccountId,
+    id::{AccountId, DeviceId},
     kind::DeviceKind,
     retry::scaled,
 };
@@ -14,7 +16,7 @@ use livewatt_vendors::{AccountOutcome, Harvest, ReadShape, Wanted, vendor::Share
 
 use crate::{
     Engine,
-    fleet::{AccountSlot, DeviceSlot, Moment, Plan},
+    fleet::{AccountSlot, DeviceSlot, Moment, Plan, place_near},
 };
 
 /// How a fetch ended, as far as the schedule is concerned.
@@ -143,11 +145,12 @@ impl Engine {
         harvest: &Harvest,
         wanted: &Wanted,
     ) {
+        let observations = harvest.observations.iter();
+        let seen: HashMap<&VendorDevice, &Observation> =
+            observations.map(|seen| (&seen.device, seen)).collect();
+        let wanted: HashSet<&VendorDevice> = wanted.devices.iter().collect();
         self.fit_slots(id, devices, |slot, cadence, device| {
-            let seen = harvest
-                .observations
-                .iter()
-                .find(|o| o.device == device.vendor_device);
+            let seen = seen.get(&device.vendor_device).copied();
             slot.set_fingerprint(seen.map(Observation::fingerprint));
             if let Some(seen) = seen {
                 slot.confirmed_at = Some(seen.received_at.into());
@@ -156,7 +159,7 @@ impl Engine {
                     self.presence.note_seen(slot.id, seen.received_at);
                 }
             } else if harvest.account == AccountOutcome::Ok
-                && wanted.devices.contains(&device.vendor_device)
+                && wanted.contains(&device.vendor_device)
             {
                 // Asked and not told: next time, like everybody. After a failure it stays due, so
                 // that the next attempt asks for it and does not succeed by asking for nothing.
@@ -170,8 +173,11 @@ impl Engine {
         let now = self.now();
         self.fleet.update(id, |slot| {
             let facts = slot.facts();
+            let mut near = 0;
             for seen in &harvest.observations {
-                if let Some(device) = slot.device(&seen.device) {
+                let is_it = |device: &DeviceSlot| device.is(&seen.device);
+                if let Some(place) = place_near(&slot.devices, &mut near, is_it) {
+                    let device = &mut slot.devices[place];
                     self.fleet.ages.note_repeated(&facts, device, seen, now);
                     device.confirmed_at = Some(seen.received_at.into());
                     device.due_at = self.after(device.cadence());
@@ -245,18 +251,22 @@ impl Engine {
             .map(|device| self.cadence(device.kind(), activity(device), account, vendor))
             .collect();
         let now = self.now();
+        let stay: HashSet<DeviceId> = devices.iter().map(|device| device.id).collect();
         self.fleet.update(id, |slot| {
             let facts = slot.facts();
             slot.devices.retain_mut(|known| {
-                let stays = devices.iter().any(|device| device.id == known.id);
+                let stays = stay.contains(&known.id);
                 if !stays {
                     self.fleet.ages.leave(&facts, known, now);
                 }
                 stays
             });
+            let known = slot.devices.iter().enumerate();
+            let places: HashMap<DeviceId, usize> =
+                known.map(|(at, known)| (known.id, at)).collect();
             for (device, cadence) in devices.iter().zip(cadences) {
-                let known = match slot.devices.iter().position(|known| known.id == device.id) {
-                    Some(index) => &mut slot.devices[index],
+                let known = match places.get(&device.id) {
+                    Some(place) => &mut slot.devices[*place],
                     None => {
                         let mut new = DeviceSlot::new(device.id, device.vendor_device.clone());
                         // Known by name only: to be read at once.
