@@ -20,7 +20,7 @@ impl Deliveries {
     /// How deliveries fare; costs as much as there are lanes.
     pub(crate) fn figures(&self) -> DeliveryFigures {
         let mut figures = DeliveryFigures::default();
-        for webhook in self.watched().values() {
+        for webhook in self.watched().iter() {
             let lanes = webhook.lanes.iter();
             let failures = lanes.filter_map(|lane| lane.lane.pending.as_ref()?.failing_since);
             match failures.min() {

@@ -14,13 +14,11 @@ mod lane;
 mod measure;
 mod send;
 mod sign;
+mod watches;
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
 };
 
 use futures::{StreamExt as _, stream};
@@ -36,12 +34,14 @@ use crate::{Engine, EngineOptions, EngineResult, error::chain};
 pub(crate) use measure::DeliveryFigures;
 use send::Receiver;
 pub(crate) use send::Sent;
+pub(crate) use watches::ReadyLane;
+use watches::{Watched, WatchedLane, Watches};
 
 /// The webhooks in memory and where their lanes stand.
 #[derive(Debug)]
 pub struct Deliveries {
     client: reqwest::Client,
-    watched: Mutex<HashMap<WebhookId, Watched>>,
+    watched: Mutex<Watches>,
     /// The time of the last look for lanes with something to do.
     looked_at: Mutex<Option<Timestamp>>,
     /// Numbers the times that webhooks were taken up.
@@ -50,37 +50,6 @@ pub struct Deliveries {
     /// same, and of two changes neither undoes the other.
     pub(crate) changes: tokio::sync::Mutex<()>,
     pub(crate) wake: Notify,
-}
-
-#[derive(Debug)]
-struct Watched {
-    webhook: Webhook,
-    receiver: Receiver,
-    /// Which time the webhook was taken up: a run that began before a change of settings finds its
-    /// lane gone and changes nothing more.
-    epoch: u64,
-    lanes: Vec<WatchedLane>,
-    /// When a delivery in any lane was last taken.
-    last_success: Timestamp,
-    next_heartbeat_at: Timestamp,
-}
-
-#[derive(Debug)]
-struct WatchedLane {
-    lane: Lane,
-    /// There may be events after its cursor.
-    has_news: bool,
-    is_running: bool,
-    /// Something of ours failed; not before this, so that trouble does not spin.
-    rests_until: Option<Timestamp>,
-}
-
-/// A lane with something to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ReadyLane {
-    pub webhook: WebhookId,
-    pub epoch: u64,
-    pub lane: u16,
 }
 
 impl Deliveries {
@@ -95,61 +64,30 @@ impl Deliveries {
         })
     }
 
-    fn watched(&self) -> MutexGuard<'_, HashMap<WebhookId, Watched>> {
+    fn watched(&self) -> MutexGuard<'_, Watches> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A client's log has grown.
     pub(crate) fn wake_client(&self, client: ClientId) {
-        let mut watched = self.watched();
-        for webhook in watched
-            .values_mut()
-            .filter(|w| w.webhook.client_id == client)
-        {
-            webhook
-                .lanes
-                .iter_mut()
-                .for_each(|lane| lane.has_news = true);
-        }
-        drop(watched);
+        self.watched().wake_client(client);
         self.wake.notify_one();
     }
 
     /// Nothing is sent to a webhook any more.
     pub(crate) fn forget(&self, id: WebhookId) {
-        self.watched().remove(&id);
+        self.watched().remove(id);
     }
 
     /// Nothing is sent to any webhook of a client any more.
     pub(crate) fn forget_client(&self, id: ClientId) {
-        self.watched()
-            .retain(|_, watched| watched.webhook.client_id != id);
+        self.watched().remove_client(id);
     }
 
     /// Lanes with something to do at `now`; each counts as running from now on.
     pub(crate) fn take_ready(&self, now: Timestamp) -> Vec<ReadyLane> {
         self.follow_clock_back(now);
-        let mut ready = Vec::new();
-        for (id, watched) in self.watched().iter_mut() {
-            for lane in &mut watched.lanes {
-                let is_ready = match &lane.lane.pending {
-                    Some(pending) => pending.next_attempt_at <= now,
-                    None => lane.has_news,
-                };
-                let is_resting = lane.rests_until.is_some_and(|until| until > now);
-                if is_ready && !is_resting && !lane.is_running {
-                    lane.is_running = true;
-                    lane.rests_until = None;
-                    let (epoch, lane) = (watched.epoch, lane.lane.lane);
-                    ready.push(ReadyLane {
-                        webhook: *id,
-                        epoch,
-                        lane,
-                    });
-                }
-            }
-        }
-        ready
+        self.watched().take_ready(now)
     }
 
     /// Where each webhook stands: its client, and the cursor of the lane furthest behind.
@@ -157,7 +95,7 @@ impl Deliveries {
         let watched = self.watched();
         let furthest = |lanes: &[WatchedLane]| lanes.iter().map(|lane| lane.lane.cursor).min();
         watched
-            .values()
+            .iter()
             .map(|w| (w.webhook.client_id, furthest(&w.lanes).unwrap_or_default()))
             .collect()
     }
@@ -171,39 +109,14 @@ impl Deliveries {
             .unwrap_or_else(PoisonError::into_inner);
         let before = looked_at.replace(now).unwrap_or(now);
         let back = before.duration_since(now);
-        if !back.is_positive() {
-            return;
-        }
-        let nearer = |at: &mut Timestamp| *at = at.saturating_sub(back).unwrap_or(now);
-        for watched in self.watched().values_mut() {
-            nearer(&mut watched.next_heartbeat_at);
-            for lane in &mut watched.lanes {
-                if let Some(until) = &mut lane.rests_until {
-                    nearer(until);
-                }
-                if let Some(pending) = &mut lane.lane.pending {
-                    nearer(&mut pending.next_attempt_at);
-                }
-            }
+        if back.is_positive() {
+            self.watched().come_nearer(back);
         }
     }
 
-    /// When a retry or heartbeat is next due.
+    /// When a delivery, a retry or a heartbeat is next due.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
-        let watched = self.watched();
-        let waiting = watched
-            .values()
-            .flat_map(|w| &w.lanes)
-            .filter(|lane| !lane.is_running);
-        let retries = waiting.filter_map(|lane| {
-            let retry = lane.lane.pending.as_ref().map(|p| p.next_attempt_at);
-            match retry {
-                Some(at) => Some(lane.rests_until.map_or(at, |rest| rest.max(at))),
-                None => lane.rests_until.filter(|_| lane.has_news),
-            }
-        });
-        let heartbeats = watched.values().map(|w| w.next_heartbeat_at);
-        retries.chain(heartbeats).min()
+        self.watched().next_due()
     }
 
     /// Changes what is held of a lane; `None` if its webhook is no longer watched.
@@ -212,34 +125,21 @@ impl Deliveries {
         ready: ReadyLane,
         change: impl FnOnce(&mut WatchedLane) -> T,
     ) -> Option<T> {
-        let mut watched = self.watched();
-        let found = watched
-            .get_mut(&ready.webhook)
-            .filter(|w| w.epoch == ready.epoch)?;
-        Some(change(
-            found
-                .lanes
-                .iter_mut()
-                .find(|lane| lane.lane.lane == ready.lane)?,
-        ))
+        self.watched().change(ready, change)
     }
 
     /// When a delivery of the webhook was last taken, in whatever lane.
     fn last_success(&self, id: WebhookId) -> Option<Timestamp> {
-        Some(self.watched().get(&id)?.last_success)
+        Some(self.watched().get(id)?.last_success)
     }
 
     fn note_success(&self, id: WebhookId, at: Timestamp) {
-        if let Some(watched) = self.watched().get_mut(&id) {
-            watched.last_success = watched.last_success.max(at);
-        }
+        self.watched().note_success(id, at);
     }
 
     fn snapshot(&self, ready: ReadyLane) -> Option<(Webhook, Receiver, Lane)> {
         let watched = self.watched();
-        let found = watched
-            .get(&ready.webhook)
-            .filter(|w| w.epoch == ready.epoch)?;
+        let found = watched.get_same(ready)?;
         let lane = found
             .lanes
             .iter()
@@ -275,17 +175,8 @@ impl Engine {
             .now()
             .saturating_add(self.options.heartbeat_interval)
             .unwrap_or(Timestamp::MAX);
-        let lanes = lanes
-            .into_iter()
-            .map(|lane| WatchedLane {
-                lane,
-                has_news: true,
-                is_running: false,
-                rests_until: None,
-            })
-            .collect();
+        let lanes = lanes.into_iter().map(WatchedLane::new).collect();
         let epoch = self.deliveries.epochs.fetch_add(1, Ordering::Relaxed);
-        let id = webhook.id;
         let watched = Watched {
             last_success: webhook.last_success,
             webhook,
@@ -294,7 +185,7 @@ impl Engine {
             lanes,
             next_heartbeat_at,
         };
-        self.deliveries.watched().insert(id, watched);
+        self.deliveries.watched().insert(watched);
         Ok(())
     }
 
@@ -314,7 +205,7 @@ impl Engine {
         }
     }
 
-    /// When a retry or heartbeat is next due.
+    /// When a delivery, a retry or a heartbeat is next due.
     pub fn next_delivery_at(&self) -> Option<Timestamp> {
         self.deliveries.next_due()
     }
@@ -326,20 +217,7 @@ impl Engine {
         let next = now
             .saturating_add(self.options.heartbeat_interval)
             .unwrap_or(Timestamp::MAX);
-        let due: Vec<(Webhook, Vec<Lane>)> = {
-            let mut watched = self.deliveries.watched();
-            watched
-                .values_mut()
-                .filter(|w| w.next_heartbeat_at <= now)
-                .map(|w| {
-                    w.next_heartbeat_at = next;
-                    (
-                        w.webhook.clone(),
-                        w.lanes.iter().map(|lane| lane.lane.clone()).collect(),
-                    )
-                })
-                .collect()
-        };
+        let due = self.deliveries.watched().take_heartbeats(now, next);
         let count = due.len();
         stream::iter(due)
             .for_each_concurrent(64, |(webhook, lanes)| async move {

@@ -39,17 +39,12 @@ fn deliveries(pending: Option<PendingDelivery>) -> (Deliveries, ReadyLane) {
         epoch: 0,
         lane: 0,
     };
-    let lane = WatchedLane {
-        lane: Lane {
-            webhook_id: webhook.id,
-            lane: 0,
-            cursor: Position(0),
-            pending,
-        },
-        has_news: true,
-        is_running: false,
-        rests_until: None,
-    };
+    let lane = WatchedLane::new(Lane {
+        webhook_id: webhook.id,
+        lane: 0,
+        cursor: Position(0),
+        pending,
+    });
     let watched = Watched {
         receiver: Receiver {
             url: webhook.url.clone(),
@@ -62,7 +57,7 @@ fn deliveries(pending: Option<PendingDelivery>) -> (Deliveries, ReadyLane) {
         next_heartbeat_at: at(600),
         webhook,
     };
-    deliveries.watched().insert(ready.webhook, watched);
+    deliveries.watched().insert(watched);
     (deliveries, ready)
 }
 
@@ -112,4 +107,51 @@ fn a_clock_set_back_makes_nobody_wait_for_it() {
     });
     assert_eq!(deliveries.take_ready(back(21)), []);
     assert_eq!(deliveries.take_ready(at(30)), [lane], "set right again");
+}
+
+#[test]
+fn only_the_client_whose_log_grew_is_woken_and_what_is_gone_is_not_due() {
+    let (deliveries, lane) = deliveries(None);
+    let client = deliveries
+        .watched()
+        .get(lane.webhook)
+        .unwrap()
+        .webhook
+        .client_id;
+    let other = ClientId::new(at(1), &SeededEntropy::new(3));
+    assert_eq!(deliveries.take_ready(at(0)), [lane]);
+    assert_eq!(deliveries.take_ready(at(0)), [], "it runs");
+    deliveries.with_lane(lane, |lane| {
+        lane.has_news = false;
+        lane.is_running = false;
+    });
+    deliveries.wake_client(other);
+    assert_eq!(deliveries.take_ready(at(0)), []);
+    assert_eq!(deliveries.next_due(), Some(at(600)), "the heartbeat");
+    deliveries.wake_client(client);
+    deliveries.wake_client(client);
+    assert_eq!(deliveries.take_ready(at(0)), [lane]);
+    // News while it runs are its own to find.
+    deliveries.wake_client(client);
+    assert_eq!(deliveries.take_ready(at(0)), []);
+    deliveries.with_lane(lane, |lane| lane.is_running = false);
+    assert_eq!(deliveries.take_ready(at(0)), [lane]);
+    deliveries.with_lane(lane, |lane| lane.is_running = false);
+    deliveries.forget_client(other);
+    assert!(deliveries.next_due().is_some());
+    deliveries.forget_client(client);
+    assert_eq!(deliveries.next_due(), None);
+    assert_eq!(deliveries.take_ready(at(9_999)), []);
+    assert_eq!(deliveries.with_lane(lane, |_| ()), None);
+}
+
+#[test]
+fn each_webhook_gets_one_heartbeat_at_its_time() {
+    let (deliveries, lane) = deliveries(None);
+    let take = |now| deliveries.watched().take_heartbeats(now, at(1_200)).len();
+    assert_eq!([take(at(599)), take(at(600)), take(at(600))], [0, 1, 0]);
+    deliveries.take_ready(at(0));
+    assert_eq!(deliveries.next_due(), Some(at(1_200)));
+    deliveries.forget(lane.webhook);
+    assert_eq!(deliveries.next_due(), None);
 }
