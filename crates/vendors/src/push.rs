@@ -10,7 +10,8 @@ pub struct PushBatch {
     pub vendor_account_id: String,
     /// What was said about devices.
     pub observations: Vec<Observation>,
-    /// Devices came or went: list the account soon.
+    /// Devices came or went: list the account soon. Acknowledged without being stored: where that
+    /// is lost by a kill, the first fetch after the start lists all the same.
     pub wants_listing: bool,
 }
 

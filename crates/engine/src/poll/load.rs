@@ -109,7 +109,8 @@ impl Engine {
     /// A slot without its devices, due when it was written down; `None` if there is no such
     /// integration (any more).
     fn empty_slot(&self, account: FleetAccount) -> Option<AccountSlot> {
-        let manifest = self.vendors.get(&account.integration)?.manifest();
+        let vendor = self.vendors.get(&account.integration)?;
+        let manifest = vendor.manifest();
         let schedule = account.schedule.unwrap_or(AccountSchedule::new(None));
         Some(AccountSlot {
             client: account.client_id,
@@ -119,7 +120,9 @@ impl Engine {
             due_at: schedule.due_at.map(Into::into),
             trigger: Trigger::Schedule,
             is_running: false,
-            wants_listing: false,
+            // A push may have wished for one, and was acknowledged: what is not stored of it is made
+            // good by the first fetch, within the longest interval.
+            wants_listing: vendor.push().is_some(),
             failures: schedule.failures,
             not_before: schedule.not_before.map(Into::into),
             attempts: schedule.attempts.into_iter().collect::<Attempts>(),
