@@ -139,14 +139,24 @@ impl AccountId {
     /// The partition this account belongs to, in `0..PARTITIONS`: a hash of the ID that is the
     /// same on every machine and in every version.
     pub fn partition(self) -> u16 {
-        // FNV-1a over the random tail: stable by definition, unlike the standard hasher.
-        let hash = self
-            .0
-            .as_bytes()
-            .iter()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-                (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-            });
-        ((hash >> 32) % u64::from(PARTITIONS)) as u16
+        partition_of(self.0)
     }
+}
+
+impl WebhookId {
+    /// The partition whose owner delivers to this webhook, likewise.
+    pub fn partition(self) -> u16 {
+        partition_of(self.0)
+    }
+}
+
+/// FNV-1a: stable by definition, unlike the standard hasher.
+fn partition_of(id: Uuid) -> u16 {
+    let hash = id
+        .as_bytes()
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    ((hash >> 32) % u64::from(PARTITIONS)) as u16
 }

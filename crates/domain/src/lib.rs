@@ -18,6 +18,7 @@ pub mod id;
 pub mod kind;
 pub mod link;
 pub mod merge;
+pub mod partition;
 pub mod retry;
 pub mod scope;
 pub mod time;

@@ -83,6 +83,8 @@ pub struct Webhook {
     pub last_success: Timestamp,
     /// When it was created.
     pub created_at: Timestamp,
+    /// Number of times its settings were changed.
+    pub revision: u64,
     /// Number of lanes its deliveries run in; fixed at creation, since it decides which events
     /// share a lane.
     pub lanes: u16,

@@ -11,32 +11,44 @@
 //!   seen position `p` never later finds an event at or below `p`.
 //! - A device row changes only from the version its writer had read.
 
+mod cluster;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod error;
 mod sqlite;
 mod types;
 
+pub use cluster::{
+    Cluster, ClusterView, Lease, Letter, Node, NodeStatus, StationSocket, StoredLetter,
+    UnknownWake, Wake,
+};
 pub use error::{BoxError, StoreError, StoreResult};
 pub use sqlite::{CommitStats, Inspection, SqliteOptions, SqliteStore};
 pub use types::*;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use livewatt_domain::{
     account::{Account, AccountSchedule},
-    age::Breach,
     client::Client,
     device::Device,
     id::{AccountId, ClientId, DeviceId, UserId, WebhookId},
     kind::DeviceKind,
     link::LinkSession,
+    partition::Partitions,
     webhook::{DeliveryAttempt, Lane, Position, Webhook},
 };
 
 /// A database of Livewatt.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug + 'static {
+    /// How several nodes share this database; `None` if only one program at a time can use it.
+    fn cluster(&self) -> Option<Arc<dyn Cluster>> {
+        None
+    }
+
     // ---- clients and tokens -----------------------------------------------------------------
 
     /// Adds a client with the hash of its secret.
@@ -93,16 +105,18 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         &self,
         id: AccountId,
     ) -> StoreResult<Option<(Account, Vec<Device>)>>;
-    /// The active accounts of the installation in the order of their IDs, from beyond `after`: what
-    /// a starting server reads, so no more of each than it holds in memory.
+    /// The active accounts of partitions in the order of their IDs, from beyond `after`: what a
+    /// server reads that takes them over, so no more of each than it holds in memory.
     async fn fleet_accounts(
         &self,
+        of: Partitions,
         after: Option<AccountId>,
         limit: u32,
     ) -> StoreResult<Vec<FleetAccount>>;
-    /// The devices of all accounts in the order of their IDs, likewise.
+    /// The devices of all accounts of partitions in the order of their IDs, likewise.
     async fn fleet_devices(
         &self,
+        of: Partitions,
         after: Option<DeviceId>,
         limit: u32,
     ) -> StoreResult<Vec<FleetDevice>>;
@@ -142,15 +156,15 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// Writes what moved without being worth an event. Rows of devices that have moved on to
     /// another version, or are gone, are passed over.
     async fn flush_presence(&self, flush: PresenceFlush) -> StoreResult<()>;
-    /// What was spent of every budget.
-    async fn budget_usage(&self) -> StoreResult<Vec<BudgetUsage>>;
+    /// What was spent of every budget of partitions.
+    async fn budget_usage(&self, of: Partitions) -> StoreResult<Vec<BudgetUsage>>;
 
     // ---- ages -------------------------------------------------------------------------------
 
-    /// The devices of accounts whose credentials are dead.
-    async fn lost_devices(&self) -> StoreResult<Vec<LostDevice>>;
-    /// Until when all time is counted (`None` if it never was), and the breaches that are open.
-    async fn age_state(&self) -> StoreResult<(Option<Timestamp>, Vec<Breach>)>;
+    /// The devices of the accounts of partitions whose credentials are dead.
+    async fn lost_devices(&self, of: Partitions) -> StoreResult<Vec<LostDevice>>;
+    /// Until when time is counted in partitions, and the breaches that are open there.
+    async fn age_state(&self, of: Partitions) -> StoreResult<AgeState>;
     /// Sums of ages by the hour, oldest first.
     async fn age_hours(&self, query: AgeQuery) -> StoreResult<Vec<AgeHour>>;
     /// Breaches that touch a time: the newest, at most `limit`, and all of them counted.
@@ -189,7 +203,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     ) -> StoreResult<Page<Webhook>>;
     /// A webhook of a client.
     async fn find_webhook(&self, client: ClientId, id: WebhookId) -> StoreResult<Option<Webhook>>;
-    /// Replaces a webhook's settings; the cursors stay, and deliveries under way are due at once with
+    /// Replaces a webhook's settings at the revision before the one it carries, else fails with
+    /// [`StoreError::Conflict`]; the cursors stay, and deliveries under way are due at once with
     /// a new retry window. With another filter they are dropped: their IDs must not come again with
     /// other events. False if it is gone.
     async fn update_webhook(&self, webhook: Webhook) -> StoreResult<bool>;
@@ -200,7 +215,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// The lanes of a webhook.
     async fn lanes(&self, id: WebhookId) -> StoreResult<Vec<Lane>>;
     /// Moves a lane on, and with it what follows for its webhook. Does nothing if the webhook is
-    /// gone. Returns false then.
+    /// gone or at another revision, and returns false then. Fails with [`StoreError::Fenced`] if
+    /// another node delivers to it by now.
     async fn save_lane(&self, step: LaneStep) -> StoreResult<bool>;
     /// The newest delivery attempts of a webhook, newest first.
     async fn delivery_attempts(

@@ -12,6 +12,8 @@ use livewatt_domain::{
     webhook::{DeliveryAttempt, Lane, Position},
 };
 
+use crate::cluster::Letter;
+
 /// An access token as it is kept: only its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredToken {
@@ -175,9 +177,8 @@ impl std::fmt::Debug for SealedCredentials {
 pub struct Fences(pub Vec<u64>);
 
 impl Fences {
-    /// The fence to write with for an account.
-    pub fn of(&self, account: AccountId) -> Fence {
-        let partition = account.partition();
+    /// The fence to write with in a partition.
+    pub fn of(&self, partition: u16) -> Fence {
         Fence {
             partition,
             number: self.0.get(usize::from(partition)).copied().unwrap_or(0),
@@ -207,10 +208,12 @@ pub struct Fence {
     reason = "a unit holds one or two, nearly all of them saves"
 )]
 pub enum AccountChange {
-    /// Inserted or replaced. Credentials as said.
+    /// Inserted, or replaced unless its credentials were replaced since it was read.
     Save {
         /// The account as it is to be.
         account: Account,
+        /// The `credentials_version` it was read with; `None` if it is new.
+        from_credentials: Option<u64>,
         /// What happens to its credentials.
         credentials: CredentialsChange,
         /// Its schedule, if that changes too.
@@ -265,8 +268,9 @@ pub enum DeviceChange {
 /// What is written together.
 #[derive(Debug, Clone)]
 pub struct UnitOfWork {
-    /// The right to write.
-    pub fence: Fence,
+    /// The right to write as the owner of the account's partition. `None` if another node writes,
+    /// for a user who links or unlinks there: then the versions that were read decide alone.
+    pub fence: Option<Fence>,
     /// Accounts.
     pub accounts: Vec<AccountChange>,
     /// Devices.
@@ -275,17 +279,21 @@ pub struct UnitOfWork {
     pub events: Vec<Event>,
     /// A link session that thereby reaches this state.
     pub link_session: Option<(LinkSessionId, livewatt_domain::link::LinkState)>,
+    /// What the owner of the account is thereby told. Only stores with a cluster have owners to
+    /// tell.
+    pub letter: Option<Letter>,
 }
 
 impl UnitOfWork {
     /// A unit that changes nothing yet.
-    pub const fn new(fence: Fence) -> Self {
+    pub const fn new(fence: Option<Fence>) -> Self {
         Self {
             fence,
             accounts: Vec::new(),
             devices: Vec::new(),
             events: Vec::new(),
             link_session: None,
+            letter: None,
         }
     }
 
@@ -295,6 +303,7 @@ impl UnitOfWork {
             && self.devices.is_empty()
             && self.events.is_empty()
             && self.link_session.is_none()
+            && self.letter.is_none()
     }
 }
 
@@ -320,6 +329,8 @@ pub struct DevicePresence {
 pub struct BudgetUsage {
     /// Which budget, of whom.
     pub key: String,
+    /// The partition it goes with.
+    pub partition: u16,
     /// When the window began that the number is about.
     pub window_start: Timestamp,
     /// What was spent in it.
@@ -345,6 +356,18 @@ pub struct PresenceFlush {
     pub breaches: Vec<Breach>,
     /// Until when all time is counted, if that moved.
     pub counted_until: Option<Timestamp>,
+    /// The partitions that this node owns; rows of others are passed over. `None` where only one
+    /// program can use the database.
+    pub fences: Option<Vec<Fence>>,
+}
+
+/// What is stored of ages, for who takes partitions over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgeState {
+    /// Until when all time is counted, by partition; `None` if it never was.
+    pub counted_until: Vec<Option<Timestamp>>,
+    /// The breaches that are open.
+    pub open: Vec<Breach>,
 }
 
 /// Ages of one block of all devices of a kind and vendor, within an hour.
@@ -477,6 +500,11 @@ pub struct LaneStep {
     pub deactivate: bool,
     /// The webhook, for the attempt's sake.
     pub webhook_id: WebhookId,
+    /// Its revision, as the lane was read: what was changed since is not overwritten.
+    pub revision: u64,
+    /// The right to deliver, as the owner of the webhook's partition; `None` where only one
+    /// program can use the database.
+    pub fence: Option<Fence>,
 }
 
 /// Numbers to watch an installation by.

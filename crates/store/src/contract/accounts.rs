@@ -10,7 +10,7 @@ use livewatt_domain::{
 use super::{Story, minute, user_id};
 use crate::{
     AccountChange, AccountsOf, CredentialsChange, DeviceChange, SealedCredentials, Store,
-    StoreError, StoreResult,
+    StoreError, StoreResult, UnitOfWork,
 };
 
 /// By ID, by client, by user, by the vendor's name of it; the oldest first; with the schedule.
@@ -20,9 +20,10 @@ pub async fn are_found_in_every_way(store: Arc<dyn Store>) -> StoreResult<()> {
     let second = another_account(&story, "bob", 5);
     let schedule = AccountSchedule::new(Some(minute(9)));
     let mut unit = story.unit();
-    unit.fence = story.fences.of(second.id);
+    unit.fence = Some(story.fences.of(second.id.partition()));
     unit.accounts.push(AccountChange::Save {
         account: second.clone(),
+        from_credentials: None,
         credentials: CredentialsChange::Keep,
         schedule: Some(schedule.clone()),
     });
@@ -72,7 +73,7 @@ pub async fn credentials_follow_their_account(store: Arc<dyn Store>) -> StoreRes
     let mut account = story.account.clone();
     let change = async |account: &Account, change| {
         let mut unit = story.unit();
-        unit.accounts.push(story.saving(account, change));
+        unit.accounts.push(story.saving(account, change).await?);
         story.store.commit(unit).await?;
         story.store.credentials(account.id).await
     };
@@ -100,6 +101,35 @@ pub async fn need_their_user(store: Arc<dyn Store>) -> StoreResult<()> {
     );
     let refused = story.save_account(&story.account).await;
     assert!(matches!(refused, Err(StoreError::Conflict)), "{refused:?}");
+    Ok(())
+}
+
+/// Whoever read an account before its credentials were replaced does not undo that, whichever node
+/// it is on; nor does one that is gone come back.
+pub async fn are_replaced_only_as_they_were_read(store: Arc<dyn Store>) -> StoreResult<()> {
+    let story = Story::begin(store).await?;
+    let mut account = story.account.clone();
+    let stale = story.saving(&account, CredentialsChange::Erase).await?;
+    account.credentials_version += 1;
+    let linked_anew = story
+        .saving(&account, CredentialsChange::Replace(vec![7]))
+        .await?;
+    let commit = async |change: &AccountChange| {
+        let mut unit = UnitOfWork::new(None);
+        unit.accounts.push(change.clone());
+        story.store.commit(unit).await
+    };
+    commit(&linked_anew).await?;
+    let refused = commit(&stale).await;
+    assert!(matches!(refused, Err(StoreError::Conflict)), "{refused:?}");
+    let kept = story.store.credentials(account.id).await?;
+    assert_eq!(kept.map(|kept| kept.sealed), Some(vec![7]));
+
+    let held = story.saving(&account, CredentialsChange::Keep).await?;
+    commit(&AccountChange::Delete(account.id)).await?;
+    let refused = commit(&held).await;
+    assert!(matches!(refused, Err(StoreError::Conflict)), "{refused:?}");
+    assert_eq!(story.store.find_account(account.id).await?, None);
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use livewatt_domain::{
     device::Device,
     id::{ClientId, UserId},
     kind::DeviceKind,
+    partition::Partitions,
 };
 
 use super::{Story, minute};
@@ -36,7 +37,9 @@ pub async fn are_added_up(store: Arc<dyn Store>) -> StoreResult<()> {
     let mut sum = hours(story.client, 100);
     sum.tally.merge(&tally(250));
     assert_eq!(story.store.age_hours(everything()).await?, [sum.clone()]);
-    assert_eq!(story.store.age_state().await?, (Some(minute(250)), vec![]));
+    let state = story.store.age_state(Partitions::ALL).await?;
+    assert_eq!(state.open, []);
+    assert_eq!(state.counted_until, vec![Some(minute(250)); 256]);
     for other in [
         AgeQuery {
             client_id: Some(nobody),
@@ -76,7 +79,7 @@ pub async fn breaches_begin_and_end(store: Arc<dyn Store>) -> StoreResult<()> {
     let gone = story.vehicle(1);
     let open = breach(&device, "location", 10);
     flush(&story, vec![open.clone(), breach(&gone, "location", 10)]).await?;
-    let (_, stored) = story.store.age_state().await?;
+    let stored = story.store.age_state(Partitions::ALL).await?.open;
     assert_eq!(stored, std::slice::from_ref(&open));
     let over = Breach {
         ended: Some(minute(40)),
@@ -88,7 +91,7 @@ pub async fn breaches_begin_and_end(store: Arc<dyn Store>) -> StoreResult<()> {
         ..breach(&device, "odometer", 30)
     };
     flush(&story, vec![over.clone(), short.clone()]).await?;
-    assert_eq!(story.store.age_state().await?.1, []);
+    assert_eq!(story.store.age_state(Partitions::ALL).await?.open, []);
     let list = listed(&story, everything(), 1).await?;
     assert_eq!(list.newest.len(), 1, "the newest, as many as asked for");
     assert_eq!(list.newest[0].breach, short);

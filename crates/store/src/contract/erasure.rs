@@ -14,8 +14,11 @@ pub async fn of_a_user(store: Arc<dyn Store>) -> StoreResult<()> {
     let (_, token_hash) = story.add_user(story.client, "ada", 1).await?;
     story.add_user(story.client, "bob", 1).await?;
     let mut unit = story.unit();
-    unit.accounts
-        .push(story.saving(&story.account, CredentialsChange::Replace(vec![1])));
+    unit.accounts.push(
+        story
+            .saving(&story.account, CredentialsChange::Replace(vec![1]))
+            .await?,
+    );
     unit.events.push(story.event(day(3)));
     unit.events
         .push(story.event_of(story.client, "bob", day(3)));

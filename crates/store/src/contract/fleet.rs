@@ -5,6 +5,7 @@ use std::sync::Arc;
 use livewatt_domain::{
     account::{AccountSchedule, AccountStatus},
     id::AccountId,
+    partition::Partitions,
 };
 
 use super::{Story, minute};
@@ -26,9 +27,9 @@ pub async fn is_read_page_by_page(store: Arc<dyn Store>) -> StoreResult<()> {
             account.status = AccountStatus::Invalidated;
         }
         let mut unit = story.unit();
-        unit.fence = story.fences.of(account.id);
+        unit.fence = Some(story.fences.of(account.id.partition()));
         unit.accounts
-            .push(story.saving(&account, CredentialsChange::Keep));
+            .push(story.saving(&account, CredentialsChange::Keep).await?);
         story.store.commit(unit).await?;
         accounts.push(account);
     }
@@ -56,7 +57,9 @@ pub async fn is_read_page_by_page(store: Arc<dyn Store>) -> StoreResult<()> {
     let mut found = Vec::new();
     loop {
         let after = found.last().map(|account: &FleetAccount| account.id);
-        let page = story.store.fleet_accounts(after, 3).await?;
+        let page = (story.store)
+            .fleet_accounts(Partitions::ALL, after, 3)
+            .await?;
         if page.is_empty() {
             break;
         }
@@ -97,8 +100,14 @@ pub async fn shows_devices_as_they_are(store: Arc<dyn Store>) -> StoreResult<()>
         row(&first, minute(30), Some(minute(30))),
         row(&changed, changed.last_seen, None),
     ];
-    assert_eq!(story.store.fleet_devices(None, 10).await?, expected);
-    let rest = story.store.fleet_devices(Some(first.id), 10).await?;
+    assert_eq!(
+        story.store.fleet_devices(Partitions::ALL, None, 10).await?,
+        expected
+    );
+    let rest = story
+        .store
+        .fleet_devices(Partitions::ALL, Some(first.id), 10)
+        .await?;
     assert_eq!(rest, expected[1..]);
     let whole = story.store.account_with_devices(story.account.id).await?;
     let first = livewatt_domain::device::Device {
@@ -117,7 +126,7 @@ pub async fn an_account_to_fetch_brings_its_credentials(store: Arc<dyn Store>) -
     assert_eq!(found, Some((account.clone(), None)));
     let mut unit = story.unit();
     let change = CredentialsChange::Replace(vec![1, 2, 3]);
-    unit.accounts.push(story.saving(&account, change));
+    unit.accounts.push(story.saving(&account, change).await?);
     story.store.commit(unit).await?;
     let sealed = SealedCredentials {
         sealed: vec![1, 2, 3],

@@ -60,6 +60,7 @@ macro_rules! store_contract {
                 are_found_in_every_way,
                 credentials_follow_their_account,
                 need_their_user,
+                are_replaced_only_as_they_were_read,
                 take_their_devices_along;
             units:
                 are_there_whole,
@@ -247,22 +248,28 @@ impl Story {
     pub async fn save_account(&self, account: &Account) -> StoreResult<()> {
         let mut unit = self.unit();
         unit.accounts
-            .push(self.saving(account, CredentialsChange::Keep));
+            .push(self.saving(account, CredentialsChange::Keep).await?);
         self.store.commit(unit).await.map(drop)
     }
 
     /// The change that inserts or replaces an account.
-    pub fn saving(&self, account: &Account, credentials: CredentialsChange) -> AccountChange {
-        AccountChange::Save {
+    pub async fn saving(
+        &self,
+        account: &Account,
+        credentials: CredentialsChange,
+    ) -> StoreResult<AccountChange> {
+        let stored = self.store.find_account(account.id).await?;
+        Ok(AccountChange::Save {
             account: account.clone(),
+            from_credentials: stored.map(|(account, _)| account.credentials_version),
             credentials,
             schedule: None,
-        }
+        })
     }
 
     /// An empty unit of work of the account.
     pub fn unit(&self) -> UnitOfWork {
-        UnitOfWork::new(self.fences.of(self.account.id))
+        UnitOfWork::new(Some(self.fences.of(self.account.id.partition())))
     }
 
     /// A vehicle of the account, found at a minute, that is not stored yet.
@@ -361,6 +368,7 @@ impl Story {
             is_active: true,
             last_success: minute(at),
             created_at: minute(at),
+            revision: 0,
             lanes: 3,
         }
     }

@@ -26,6 +26,7 @@ pub async fn figures_count_what_stands_still(store: Arc<dyn Store>) -> StoreResu
     assert!(figures.database_bytes + figures.wal_bytes > 0);
 
     webhook.is_active = false;
+    webhook.revision += 1;
     story.store.update_webhook(webhook).await?;
     let mut account = story.account.clone();
     account.status = AccountStatus::Invalidated;

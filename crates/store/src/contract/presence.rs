@@ -9,6 +9,7 @@ use livewatt_domain::{
     fact::Field,
     id::AccountId,
     kind::DeviceKind,
+    partition::Partitions,
 };
 
 use super::{Story, minute};
@@ -100,6 +101,7 @@ pub async fn keeps_schedules_and_budgets(store: Arc<dyn Store>) -> StoreResult<(
     });
     let usage = |key: &str, spent| BudgetUsage {
         key: key.to_owned(),
+        partition: 7,
         window_start: minute(0),
         spent,
     };
@@ -117,9 +119,11 @@ pub async fn keeps_schedules_and_budgets(store: Arc<dyn Store>) -> StoreResult<(
     let account = account.map(|(account, schedule)| (account.listed_at, schedule));
     assert_eq!(account, Some((Some(minute(4)), schedule)));
     assert_eq!(
-        story.store.budget_usage().await?,
+        story.store.budget_usage(Partitions::ALL).await?,
         [usage("acme", 4), usage("other", 1)]
     );
+    let elsewhere = Partitions::ALL.without(&[7].into_iter().collect());
+    assert_eq!(story.store.budget_usage(elsewhere).await?, []);
     Ok(())
 }
 

@@ -45,8 +45,11 @@ pub async fn are_not_there_in_part(store: Arc<dyn Store>) -> StoreResult<()> {
     account.listed_at = Some(minute(2));
 
     let mut unit = story.unit();
-    unit.accounts
-        .push(story.saving(&account, crate::CredentialsChange::Replace(vec![9])));
+    unit.accounts.push(
+        story
+            .saving(&account, crate::CredentialsChange::Replace(vec![9]))
+            .await?,
+    );
     unit.devices.push(change_first);
     unit.devices.push(DeviceChange::Update {
         device: second.clone(),
@@ -160,7 +163,7 @@ pub async fn move_a_device_to_another_account(store: Arc<dyn Store>) -> StoreRes
     };
     let mut unit = story.unit();
     unit.accounts
-        .push(story.saving(&other, crate::CredentialsChange::Keep));
+        .push(story.saving(&other, crate::CredentialsChange::Keep).await?);
     let moved = Device {
         account_id: id,
         version: 2,

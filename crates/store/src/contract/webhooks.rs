@@ -57,6 +57,7 @@ pub async fn have_one_url_each(store: Arc<dyn Store>) -> StoreResult<()> {
 
     let mut third = created(&story, 3, Position(0)).await?;
     third.url = first.url;
+    third.revision += 1;
     let refused = story.store.update_webhook(third).await;
     assert!(matches!(refused, Err(StoreError::Duplicate)), "{refused:?}");
     Ok(())
@@ -68,7 +69,9 @@ pub async fn an_update_keeps_what_is_under_way(store: Arc<dyn Store>) -> StoreRe
     let mut webhook = created(&story, 1, Position(5)).await?;
     let mut lane = pending_lane(&story, &webhook);
     story.store.save_lane(step(&webhook, lane.clone())).await?;
+    let stale = step(&webhook, lane.clone());
     webhook.url = "https://customer.example/elsewhere".to_owned();
+    webhook.revision += 1;
     assert!(story.store.update_webhook(webhook.clone()).await?);
     lane.pending = lane.pending.map(|pending| PendingDelivery {
         attempts: 0,
@@ -79,6 +82,12 @@ pub async fn an_update_keeps_what_is_under_way(store: Arc<dyn Store>) -> StoreRe
     let lanes = story.store.lanes(webhook.id).await?;
     assert_eq!(lanes[1], lane);
     assert_eq!(lanes[0].pending, None, "nothing was under way there");
+
+    // Who had read it before undoes nothing, whichever node it is on.
+    assert!(!story.store.save_lane(stale).await?);
+    assert_eq!(story.store.lanes(webhook.id).await?[1], lane);
+    let refused = story.store.update_webhook(webhook).await;
+    assert!(matches!(refused, Err(StoreError::Conflict)), "{refused:?}");
     Ok(())
 }
 
@@ -95,6 +104,7 @@ pub async fn another_filter_drops_what_is_under_way(store: Arc<dyn Store>) -> St
         sealed_value: "sealed".to_owned(),
     });
     webhook.is_active = false;
+    webhook.revision += 1;
     assert!(story.store.update_webhook(webhook.clone()).await?);
     lane.pending = None;
     assert_eq!(story.store.lanes(webhook.id).await?[1], lane);
@@ -217,5 +227,7 @@ pub(super) fn step(webhook: &Webhook, lane: Lane) -> LaneStep {
         succeeded_at: None,
         deactivate: false,
         webhook_id: webhook.id,
+        revision: webhook.revision,
+        fence: None,
     }
 }

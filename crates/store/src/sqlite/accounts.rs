@@ -8,7 +8,7 @@ use rusqlite::{Connection, Params, params};
 
 use super::statement::{Columns, execute, json, query_all, query_one, signed};
 use crate::{
-    error::StoreResult,
+    error::{StoreError, StoreResult},
     types::{AccountChange, AccountsOf, CredentialsChange, SealedCredentials},
 };
 
@@ -93,13 +93,14 @@ pub(super) fn credentials(
 pub(super) fn save(connection: &Connection, change: &AccountChange) -> StoreResult<()> {
     let AccountChange::Save {
         account,
+        from_credentials,
         credentials,
         schedule,
     } = change
     else {
         return Ok(());
     };
-    upsert(connection, account)?;
+    put(connection, account, *from_credentials)?;
     match credentials {
         CredentialsChange::Keep => {}
         CredentialsChange::Replace(sealed) => {
@@ -153,18 +154,29 @@ pub(super) fn save_schedule(
     Ok(())
 }
 
-fn upsert(connection: &Connection, account: &Account) -> StoreResult<()> {
-    execute(
+/// Inserts an account, or replaces it as it was read.
+fn put(
+    connection: &Connection,
+    account: &Account,
+    from_credentials: Option<u64>,
+) -> StoreResult<()> {
+    let sql = match from_credentials {
+        None => {
+            "insert into accounts (id, partition, client_id, user_id, integration,
+                 vendor_account_id, linked, scopes, status, created_at, listed_at,
+                 credentials_version)
+             select ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 where ?13 is null"
+        }
+        Some(_) => {
+            "update accounts set partition = ?2, client_id = ?3, user_id = ?4, integration = ?5,
+                 vendor_account_id = ?6, linked = ?7, scopes = ?8, status = ?9, created_at = ?10,
+                 listed_at = ?11, credentials_version = ?12
+             where id = ?1 and credentials_version = ?13"
+        }
+    };
+    let written = execute(
         connection,
-        "insert into accounts (id, partition, client_id, user_id, integration, vendor_account_id,
-             linked, scopes, status, created_at, listed_at, credentials_version)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-         on conflict (id) do update set
-             client_id = excluded.client_id, user_id = excluded.user_id,
-             integration = excluded.integration, vendor_account_id = excluded.vendor_account_id,
-             linked = excluded.linked, scopes = excluded.scopes, status = excluded.status,
-             created_at = excluded.created_at, listed_at = excluded.listed_at,
-             credentials_version = excluded.credentials_version",
+        sql,
         params![
             account.id.0.as_bytes(),
             account.id.partition(),
@@ -177,10 +189,14 @@ fn upsert(connection: &Connection, account: &Account) -> StoreResult<()> {
             json(&account.status)?,
             account.created_at.as_millisecond(),
             account.listed_at.map(|at| at.as_millisecond()),
-            signed(account.credentials_version)
+            signed(account.credentials_version),
+            from_credentials.map(signed)
         ],
     )?;
-    Ok(())
+    match written {
+        0 => Err(StoreError::Conflict),
+        _ => Ok(()),
+    }
 }
 
 fn with_schedules(

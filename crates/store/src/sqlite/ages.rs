@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use livewatt_domain::{
     age::{AgeTally, Breach},
     fact::Field,
-    id::{ClientId, DeviceId},
+    id::{ClientId, DeviceId, PARTITIONS},
     kind::DeviceKind,
     vendor::VendorName,
 };
@@ -13,7 +13,7 @@ use rusqlite::{Connection, params};
 use super::statement::{Columns, execute, json, query_all, query_one, unreadable};
 use crate::{
     error::StoreResult,
-    types::{AgeHour, AgeQuery, BreachCount, BreachList, BreachRecord},
+    types::{AgeHour, AgeQuery, AgeState, BreachCount, BreachList, BreachRecord},
 };
 
 /// Adds sums to those stored. Those of a client that is gone are passed over.
@@ -105,13 +105,16 @@ pub(super) fn save_counted_until(connection: &Connection, until: Timestamp) -> S
 }
 
 /// Until when all time is counted, and the breaches that are open.
-pub(super) fn state(connection: &Connection) -> StoreResult<(Option<Timestamp>, Vec<Breach>)> {
+pub(super) fn state(connection: &Connection) -> StoreResult<AgeState> {
     let sql = "select counted_until from age_clock";
     let until = query_one(connection, sql, [], |columns| columns.maybe_time())?;
     let sql = format!("select {COLUMNS} from age_breaches where ended is null");
     let open = query_all(connection, &sql, [], decode)?;
     let open = open.into_iter().flatten().map(|record| record.breach);
-    Ok((until.flatten(), open.collect()))
+    Ok(AgeState {
+        counted_until: vec![until.flatten(); usize::from(PARTITIONS)],
+        open: open.collect(),
+    })
 }
 
 pub(super) fn hours(connection: &Connection, query: &AgeQuery) -> StoreResult<Vec<AgeHour>> {

@@ -1,6 +1,6 @@
 //! Units of work, and the quiet writes beside them.
 
-use livewatt_domain::webhook::Position;
+use livewatt_domain::{partition::Partitions, webhook::Position};
 use rusqlite::{Connection, params};
 
 use super::{
@@ -14,7 +14,8 @@ use crate::{
 
 /// Accounts are deleted last, since their devices go with them: a unit may also name the devices.
 pub(super) fn commit(connection: &Connection, unit: &UnitOfWork) -> StoreResult<Option<Position>> {
-    check_fence(connection, unit.fence)?;
+    unit.fence
+        .map_or(Ok(()), |fence| check_fence(connection, fence))?;
     for change in &unit.accounts {
         accounts::save(connection, change)?;
     }
@@ -57,6 +58,7 @@ pub(super) fn pieces(flush: PresenceFlush) -> (Vec<PresenceFlush>, PresenceFlush
         ages,
         breaches,
         counted_until,
+        fences: _,
     } = flush;
     let none = PresenceFlush::default;
     let mut pieces = Vec::new();
@@ -96,6 +98,8 @@ pub(super) fn flush_presence(connection: &Connection, flush: &PresenceFlush) -> 
         ages,
         breaches,
         counted_until,
+        // One program at a time: all partitions are its own.
+        fences: _,
     } = flush;
     for presence in devices {
         save_presence(connection, presence)?;
@@ -121,11 +125,12 @@ pub(super) fn flush_presence(connection: &Connection, flush: &PresenceFlush) -> 
     for usage in budgets {
         execute(
             connection,
-            "insert into budgets (key, window_start, spent) values (?, ?, ?)
+            "insert into budgets (key, partition, window_start, spent) values (?, ?, ?, ?)
              on conflict (key) do update
              set window_start = excluded.window_start, spent = excluded.spent",
             params![
                 usage.key,
+                usage.partition,
                 usage.window_start.as_millisecond(),
                 signed(usage.spent)
             ],
@@ -139,15 +144,21 @@ pub(super) fn flush_presence(connection: &Connection, flush: &PresenceFlush) -> 
     Ok(())
 }
 
-pub(super) fn budget_usage(connection: &Connection) -> StoreResult<Vec<BudgetUsage>> {
-    let sql = "select key, window_start, spent from budgets order by key";
-    query_all(connection, sql, [], |columns| {
+pub(super) fn budget_usage(
+    connection: &Connection,
+    of: &Partitions,
+) -> StoreResult<Vec<BudgetUsage>> {
+    let sql = "select key, partition, window_start, spent from budgets order by key";
+    let mut rows = query_all(connection, sql, [], |columns| {
         Ok(BudgetUsage {
             key: columns.take()?,
+            partition: columns.number()?,
             window_start: columns.time()?,
             spent: columns.number()?,
         })
-    })
+    })?;
+    rows.retain(|row| of.contains(row.partition));
+    Ok(rows)
 }
 
 fn check_fence(connection: &Connection, fence: Fence) -> StoreResult<()> {

@@ -9,6 +9,7 @@ use livewatt_domain::{
     device::{Stamps, VendorDevice},
     fact::Field,
     id::{AccountId, ClientId, DeviceId},
+    partition::Partitions,
 };
 use rusqlite::{Connection, params};
 use uuid::Uuid;
@@ -21,6 +22,7 @@ use crate::{
 
 pub(super) fn accounts(
     connection: &Connection,
+    of: &Partitions,
     after: Option<AccountId>,
     limit: u32,
 ) -> StoreResult<Vec<FleetAccount>> {
@@ -30,8 +32,14 @@ pub(super) fn accounts(
         "select id, client_id, integration, listed_at, schedule
          from accounts indexed by accounts_of_fleet
          left join account_schedules on account_id = id
-         where id > ? and status = ? order by id limit ?",
-        params![after.as_bytes(), json(&AccountStatus::Active)?, limit],
+         where id > ?1 and status = ?2 and (?3 is null or partition in (select value from json_each(?3)))
+         order by id limit ?4",
+        params![
+            after.as_bytes(),
+            json(&AccountStatus::Active)?,
+            some_of(of)?,
+            limit
+        ],
         |columns| {
             Ok(FleetAccount {
                 id: AccountId(columns.uuid()?),
@@ -46,6 +54,7 @@ pub(super) fn accounts(
 
 pub(super) fn devices(
     connection: &Connection,
+    of: &Partitions,
     after: Option<DeviceId>,
     limit: u32,
 ) -> StoreResult<Vec<FleetDevice>> {
@@ -55,8 +64,9 @@ pub(super) fn devices(
         "select id, account_id, kind, vendor_device_id, vendor, told, is_reachable, last_seen,
              fetched_at, is_active, is_asleep, missed_listings
          from devices indexed by devices_of_fleet join device_presence on device_id = id
-         where id > ? order by id limit ?",
-        params![after.as_bytes(), limit],
+         where id > ?1 and (?2 is null or partition in (select value from json_each(?2)))
+         order by id limit ?3",
+        params![after.as_bytes(), some_of(of)?, limit],
         |columns| {
             Ok(FleetDevice {
                 id: DeviceId(columns.uuid()?),
@@ -79,14 +89,18 @@ pub(super) fn devices(
 }
 
 /// The devices of accounts whose credentials are dead.
-pub(super) fn lost_devices(connection: &Connection) -> StoreResult<Vec<LostDevice>> {
+pub(super) fn lost_devices(
+    connection: &Connection,
+    of: &Partitions,
+) -> StoreResult<Vec<LostDevice>> {
     query_all(
         connection,
         "select account_id, accounts.client_id, vendor, kind, told
          from accounts join devices on account_id = accounts.id
              join device_presence on device_id = devices.id
-         where status = ?",
-        [json(&AccountStatus::Invalidated)?],
+         where status = ?1
+             and (?2 is null or accounts.partition in (select value from json_each(?2)))",
+        params![json(&AccountStatus::Invalidated)?, some_of(of)?],
         |columns| {
             Ok(LostDevice {
                 account_id: AccountId(columns.uuid()?),
@@ -100,6 +114,14 @@ pub(super) fn lost_devices(connection: &Connection) -> StoreResult<Vec<LostDevic
             })
         },
     )
+}
+
+/// Partitions as JSON; `None` for all of them, which no row need be asked about.
+fn some_of(partitions: &Partitions) -> StoreResult<Option<String>> {
+    if partitions.is_all() {
+        return Ok(None);
+    }
+    json(&partitions.iter().collect::<Vec<u16>>()).map(Some)
 }
 
 /// When blocks were last told, as it is stored: milliseconds by block.

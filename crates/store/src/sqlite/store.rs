@@ -5,12 +5,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use livewatt_domain::{
     account::{Account, AccountSchedule},
-    age::Breach,
     client::Client,
     device::Device,
     id::{AccountId, ClientId, DeviceId, UserId, WebhookId},
     kind::DeviceKind,
     link::LinkSession,
+    partition::Partitions,
     webhook::{DeliveryAttempt, Lane, Position, Webhook},
 };
 
@@ -19,9 +19,9 @@ use super::{
     users, webhooks,
 };
 use crate::{
-    AccountsOf, AgeHour, AgeQuery, BreachList, BudgetUsage, Fences, FleetAccount, FleetDevice,
-    LaneStep, LogPage, LogQuery, LostDevice, Page, PageRequest, PresenceFlush, SealedCredentials,
-    Store, StoreError, StoreFigures, StoreResult, StoredToken, UnitOfWork, User,
+    AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, Fences, FleetAccount,
+    FleetDevice, LaneStep, LogPage, LogQuery, LostDevice, Page, PageRequest, PresenceFlush,
+    SealedCredentials, Store, StoreError, StoreFigures, StoreResult, StoredToken, UnitOfWork, User,
 };
 
 /// Rows of dropped slices deleted in one go: some tens of milliseconds.
@@ -121,18 +121,22 @@ impl Store for SqliteStore {
 
     async fn fleet_accounts(
         &self,
+        of: Partitions,
         after: Option<AccountId>,
         limit: u32,
     ) -> StoreResult<Vec<FleetAccount>> {
-        self.read(move |c| fleet::accounts(c, after, limit)).await
+        self.read(move |c| fleet::accounts(c, &of, after, limit))
+            .await
     }
 
     async fn fleet_devices(
         &self,
+        of: Partitions,
         after: Option<DeviceId>,
         limit: u32,
     ) -> StoreResult<Vec<FleetDevice>> {
-        self.read(move |c| fleet::devices(c, after, limit)).await
+        self.read(move |c| fleet::devices(c, &of, after, limit))
+            .await
     }
 
     async fn find_accounts_of_vendor(
@@ -193,15 +197,16 @@ impl Store for SqliteStore {
         self.write(move |c| commit::flush_presence(c, &sums)).await
     }
 
-    async fn budget_usage(&self) -> StoreResult<Vec<BudgetUsage>> {
-        self.read(commit::budget_usage).await
+    async fn budget_usage(&self, of: Partitions) -> StoreResult<Vec<BudgetUsage>> {
+        self.read(move |c| commit::budget_usage(c, &of)).await
     }
 
-    async fn lost_devices(&self) -> StoreResult<Vec<LostDevice>> {
-        self.read(fleet::lost_devices).await
+    async fn lost_devices(&self, of: Partitions) -> StoreResult<Vec<LostDevice>> {
+        self.read(move |c| fleet::lost_devices(c, &of)).await
     }
 
-    async fn age_state(&self) -> StoreResult<(Option<Timestamp>, Vec<Breach>)> {
+    async fn age_state(&self, _of: Partitions) -> StoreResult<AgeState> {
+        // One program counts for all partitions at once.
         self.read(ages::state).await
     }
 

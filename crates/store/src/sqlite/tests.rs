@@ -270,7 +270,7 @@ fn a_newer_schema_is_refused() {
             refused,
             Err(StoreError::NewerSchema {
                 found: 99,
-                known: 6
+                known: 7
             })
         ),
         "{refused:?}"

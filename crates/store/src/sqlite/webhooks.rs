@@ -14,13 +14,13 @@ use super::{
     statement::{Columns, execute, json, query_all, query_one, signed, uuid_key},
 };
 use crate::{
-    error::StoreResult,
+    error::{StoreError, StoreResult},
     types::{LaneStep, Page, PageKey, PageRequest},
 };
 
 const COLUMNS: &str = "id, client_id, url, sealed_secret, events, api_version, \
                        authentication_header, authentication_value, is_active, last_success, \
-                       created_at, lanes";
+                       created_at, lanes, revision";
 const LANE_COLUMNS: &str = "webhook_id, lane, cursor, delivery_id, delivery_until, attempts, \
                             failing_since, next_attempt_at";
 
@@ -34,8 +34,8 @@ pub(super) fn create(
         connection,
         "insert into webhooks (id, client_id, url, sealed_secret, events, api_version,
              authentication_header, authentication_value, is_active, last_success, created_at,
-             lanes)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             lanes, revision)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         params![
             webhook.id.0.as_bytes(),
             webhook.client_id.0.as_bytes(),
@@ -48,7 +48,8 @@ pub(super) fn create(
             webhook.is_active,
             webhook.last_success.as_millisecond(),
             webhook.created_at.as_millisecond(),
-            webhook.lanes
+            webhook.lanes,
+            signed(webhook.revision)
         ],
     )?;
     for lane in 0..webhook.lanes {
@@ -95,15 +96,20 @@ pub(super) fn find(
 }
 
 pub(super) fn update(connection: &Connection, webhook: &Webhook) -> StoreResult<bool> {
-    let before = find(connection, webhook.client_id, webhook.id)?;
-    let is_filter_kept = before.is_some_and(|before| before.events == webhook.events);
+    let Some(before) = find(connection, webhook.client_id, webhook.id)? else {
+        return Ok(false);
+    };
+    if before.revision + 1 != webhook.revision {
+        return Err(StoreError::Conflict);
+    }
+    let is_filter_kept = before.events == webhook.events;
     let authentication = webhook.authentication.as_ref();
-    let changed = execute(
+    execute(
         connection,
         "update webhooks set url = ?, sealed_secret = ?, events = ?, api_version = ?,
              authentication_header = ?, authentication_value = ?, is_active = ?,
-             last_success = max(last_success, ?)
-         where id = ? and client_id = ?",
+             last_success = max(last_success, ?), revision = ?
+         where id = ?",
         params![
             webhook.url,
             webhook.sealed_secret,
@@ -113,13 +119,10 @@ pub(super) fn update(connection: &Connection, webhook: &Webhook) -> StoreResult<
             authentication.map(|header| &header.sealed_value),
             webhook.is_active,
             webhook.last_success.as_millisecond(),
-            webhook.id.0.as_bytes(),
-            webhook.client_id.0.as_bytes()
+            signed(webhook.revision),
+            webhook.id.0.as_bytes()
         ],
     )?;
-    if changed == 0 {
-        return Ok(false);
-    }
     // With another filter the same events no longer make up the delivery, so its ID must not be
     // seen again. Otherwise only its attempts begin anew, at once.
     let sql = if is_filter_kept {
@@ -171,13 +174,17 @@ pub(super) fn save_lane(connection: &Connection, step: &LaneStep) -> StoreResult
         succeeded_at,
         deactivate,
         webhook_id,
+        revision,
+        // One program at a time: all webhooks are its own.
+        fence: _,
     } = step;
     let pending = lane.pending.as_ref();
     let changed = execute(
         connection,
         "update webhook_lanes set cursor = ?, delivery_id = ?, delivery_until = ?, attempts = ?,
              failing_since = ?, next_attempt_at = ?
-         where webhook_id = ? and lane = ?",
+         where webhook_id = ?7 and lane = ?8
+             and exists (select 1 from webhooks where id = ?7 and revision = ?9)",
         params![
             lane.cursor.0,
             pending.map(|pending| pending.id.0.into_bytes()),
@@ -188,7 +195,8 @@ pub(super) fn save_lane(connection: &Connection, step: &LaneStep) -> StoreResult
                 .map(Timestamp::as_millisecond),
             pending.map(|pending| pending.next_attempt_at.as_millisecond()),
             webhook_id.0.as_bytes(),
-            lane.lane
+            lane.lane,
+            signed(*revision)
         ],
     )?;
     if changed == 0 {
@@ -258,6 +266,7 @@ fn decode(columns: &mut Columns<'_, '_>) -> StoreResult<Webhook> {
         last_success: columns.time()?,
         created_at: columns.time()?,
         lanes: columns.number()?,
+        revision: columns.number()?,
     })
 }
 
