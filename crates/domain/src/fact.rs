@@ -13,7 +13,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
 use crate::{
@@ -41,6 +41,20 @@ impl PartialEq for Field {
 }
 
 impl Eq for Field {}
+
+/// By its path.
+impl Serialize for Field {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.path().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Field {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let path = String::deserialize(deserializer)?;
+        Self::named(&path).ok_or_else(|| de::Error::custom(format!("no field is called {path}")))
+    }
+}
 
 impl Field {
     /// Dotted path in the device's JSON, for example `chargeState.batteryLevel`.
@@ -173,7 +187,8 @@ impl<T> Key<T> {
 }
 
 /// What was said about a field.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Reading {
     /// It has this value, in the contract's unit.
     Known(Value),
@@ -184,7 +199,8 @@ pub enum Reading {
 }
 
 /// What was said about one field, and by whose clock.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Fact {
     /// The field.
     pub field: Field,
@@ -195,7 +211,8 @@ pub struct Fact {
 }
 
 /// Whether what is not mentioned is thereby unknown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Completeness {
     /// A snapshot: fields not mentioned have no value now.
     Complete,
@@ -204,7 +221,8 @@ pub enum Completeness {
 }
 
 /// How the device itself stands, by the vendor's word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Presence {
     /// Answers.
     Online,
@@ -215,7 +233,8 @@ pub enum Presence {
 }
 
 /// All that one message of a vendor said about one device.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Observation {
     /// The device.
     pub device: VendorDevice,

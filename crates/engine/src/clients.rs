@@ -9,7 +9,7 @@ use argon2::{
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use livewatt_domain::{client::Client, entropy::Entropy, id::ClientId};
-use livewatt_store::{AccountsOf, StoredToken};
+use livewatt_store::{AccountsOf, StoredToken, Wake};
 use livewatt_vendors::Secret;
 use sha2::{Digest as _, Sha256};
 
@@ -64,6 +64,7 @@ impl Engine {
         let hash = self.hash_secret(secret.clone()).await?;
         let is_there = self.store.rotate_client_secret(id, hash).await?;
         self.known_tokens.revoke(id);
+        self.tell(Wake::Tokens(id));
         Ok(is_there.then_some(secret))
     }
 
@@ -75,6 +76,7 @@ impl Engine {
         let accounts = self.store.list_accounts(AccountsOf::Client(id)).await?;
         let is_deleted = self.store.delete_client(id).await?;
         self.known_tokens.revoke(id);
+        self.tell(Wake::Tokens(id));
         self.deliveries.forget_client(id);
         for (account, _) in accounts {
             self.fleet.remove(account.id, self.now());

@@ -2,12 +2,12 @@
 
 use livewatt_domain::{
     device::Device,
-    id::{ClientId, DeviceId, UserId},
+    id::{AccountId, ClientId, DeviceId, UserId},
     kind::DeviceKind,
 };
 use livewatt_store::{Page, PageRequest};
 
-use crate::{Engine, EngineError, EngineResult};
+use crate::{Engine, EngineError, EngineResult, cluster::Letter};
 
 impl Engine {
     /// A client's devices of a kind, most recently linked first; of one user if given.
@@ -54,17 +54,24 @@ impl Engine {
         id: &str,
     ) -> EngineResult<()> {
         let device = self.get_device(client, kind, id).await?;
-        let taken = self.fleet.hint(
-            device.account_id,
-            device.id,
-            self.now(),
-            self.options.hint_coalesce,
-        );
+        let account = device.account_id;
+        if self.membership.is_some() && !self.owns(account) {
+            let device = device.id;
+            self.leave_letter(&Letter::Hint { account, device }).await?;
+            return Ok(());
+        }
+        self.hint_here(account, device.id);
+        Ok(())
+    }
+
+    /// The same at the owner of the device's account.
+    pub(crate) fn hint_here(&self, account: AccountId, device: DeviceId) {
+        let coalesce = self.options.hint_coalesce;
+        let taken = self.fleet.hint(account, device, self.now(), coalesce);
         metrics::counter!("livewatt_refresh_hints_total", "taken" => taken.to_string())
             .increment(1);
         if taken {
             self.poll_wake.notify_one();
         }
-        Ok(())
     }
 }

@@ -93,7 +93,20 @@ impl EngineError {
     pub(crate) fn is_of_store(&self) -> bool {
         matches!(self, Self::Internal { source, .. } if matches!(
             source.downcast_ref(),
-            Some(StoreError::DiskFull | StoreError::Unusable { .. } | StoreError::Closed)
+            Some(
+                StoreError::DiskFull
+                    | StoreError::Unusable { .. }
+                    | StoreError::Closed
+                    | StoreError::Fenced { .. }
+            )
+        ))
+    }
+
+    /// Whether another node has the right to write.
+    pub(crate) fn is_fenced(&self) -> bool {
+        matches!(self, Self::Internal { source, .. } if matches!(
+            source.downcast_ref(),
+            Some(StoreError::Fenced { .. })
         ))
     }
 

@@ -13,10 +13,10 @@ use livewatt_domain::{
     id::{AccountId, ClientId, DeviceId},
     merge::{Merged, Part, discover, merge, set_reachable},
 };
-use livewatt_store::{DeviceChange, StoreError, UnitOfWork};
+use livewatt_store::{DeviceChange, StoreError, UnitOfWork, Wake};
 use livewatt_vendors::{DeviceTrouble, Inventory};
 
-use crate::{Engine, EngineError, EngineResult};
+use crate::{Engine, EngineError, EngineResult, cluster::Letter};
 
 /// Complete listings in a row that must lack a device before it counts as removed.
 const LISTINGS_TO_DELETE: u8 = 2;
@@ -268,7 +268,7 @@ impl Engine {
         drafts: &[Draft],
         events: Vec<Event>,
     ) -> EngineResult<()> {
-        let mut unit = UnitOfWork::new(self.fences.of(account.id));
+        let mut unit = UnitOfWork::new(Some(self.own_fence(account.id)?));
         unit.events = events;
         for draft in drafts {
             let device = &draft.device;
@@ -309,13 +309,25 @@ impl Engine {
             return Ok(());
         }
         let events = unit.events.len() as u64;
+        let letter = unit.letter.as_ref().map(|letter| letter.partition);
         self.store.commit(unit).await?;
         if events > 0 {
             metrics::counter!("livewatt_events_total").increment(events);
-            self.feed.announce(client);
-            self.deliveries.wake_client(client);
+            self.announce(client);
+        }
+        if let Some(partition) = letter {
+            self.tell(Wake::Letter(partition));
         }
         Ok(())
+    }
+
+    /// A unit of work about an account, on whatever node: the owner's, or one that tells the owner.
+    pub(crate) fn unit_about(&self, account: AccountId, news: &Letter) -> EngineResult<UnitOfWork> {
+        let mut unit = UnitOfWork::new(self.ownership.fence(account.partition()));
+        if unit.fence.is_none() {
+            unit.letter = Some(news.seal()?);
+        }
+        Ok(unit)
     }
 
     /// The devices of an account as they are now.

@@ -10,6 +10,7 @@
 //! and randomness are injected, so a day of fleet time runs in seconds.
 
 pub mod clients;
+pub mod cluster;
 pub mod deliver;
 pub mod devices;
 mod drift;
@@ -36,8 +37,10 @@ pub mod webhooks;
 
 use std::sync::Arc;
 
-use livewatt_domain::{Timestamp, clock::Clock, entropy::Entropy, event::EventMaker};
-use livewatt_store::{Fences, Store};
+use livewatt_domain::{
+    Timestamp, clock::Clock, entropy::Entropy, event::EventMaker, id::AccountId,
+};
+use livewatt_store::{Fence, Store, StoreError};
 use livewatt_vendors::{Budgets, HttpPool, Registry};
 use tokio::sync::Notify;
 
@@ -48,6 +51,7 @@ pub use options::EngineOptions;
 pub use vault::{Vault, VaultError};
 
 use crate::{
+    cluster::{Membership, Ownership},
     deliver::Deliveries,
     drift::Drifts,
     events::Feed,
@@ -70,7 +74,9 @@ pub struct Engine {
     http: HttpPool,
     budgets: Arc<Budgets>,
     options: EngineOptions,
-    fences: Fences,
+    ownership: Arc<Ownership>,
+    /// This node among the others; `None` if no other program can use the database.
+    membership: Option<Membership>,
     fleet: Fleet,
     presence: Presence,
     deliveries: Deliveries,
@@ -120,10 +126,23 @@ impl Engine {
             options,
         } = parts;
         vault.check(store.as_ref(), entropy.as_ref()).await?;
-        let budgets = Arc::new(Budgets::stored_by(Arc::new(StoredBudgets(store.clone()))));
+        let membership = store.cluster().map(|cluster| {
+            let options = options.cluster.clone();
+            Membership::new(cluster, options, clock.now(), entropy.as_ref())
+        });
+        let ownership = Arc::new(match &membership {
+            Some(_) => Ownership::none(),
+            None => Ownership::alone(&store.take_fences().await?),
+        });
+        let budgets = Budgets::stored_by(Arc::new(StoredBudgets {
+            store: store.clone(),
+            ownership: ownership.clone(),
+        }));
+        let budgets = Arc::new(match &membership {
+            Some(_) => budgets.shared(),
+            None => budgets,
+        });
         vendors.register_budgets(&budgets);
-        let spent = presence::spent_from(store.budget_usage().await?);
-        budgets.restore(spent, clock.now());
         let http = HttpPool::new(options.http.clone(), clock.clone(), budgets.clone())
             .map_err(|error| EngineError::internal("the HTTP client cannot be made", error))?;
         let deliveries = Deliveries::new(&options)?;
@@ -132,7 +151,6 @@ impl Engine {
             options.breaker_threshold,
             options.breaker,
         );
-        let fences = store.take_fences().await?;
         let engine = Arc::new(Self {
             store,
             vendors,
@@ -142,7 +160,8 @@ impl Engine {
             http,
             budgets,
             options,
-            fences,
+            ownership,
+            membership,
             fleet: Fleet::default(),
             presence: Presence::default(),
             deliveries,
@@ -156,8 +175,7 @@ impl Engine {
             poll_wake: Notify::new(),
             linking: tokio::sync::Mutex::default(),
         });
-        engine.load_fleet().await?;
-        engine.load_webhooks().await?;
+        engine.join().await?;
         Ok(engine)
     }
 
@@ -182,6 +200,13 @@ impl Engine {
     /// If it does not.
     pub async fn check(&self) -> EngineResult<()> {
         Ok(self.store.check().await?)
+    }
+
+    /// The right to write as the owner of an account.
+    fn own_fence(&self, account: AccountId) -> EngineResult<Fence> {
+        let partition = account.partition();
+        let fence = self.ownership.fence(partition);
+        fence.ok_or_else(|| StoreError::Fenced { partition }.into())
     }
 
     fn event_maker(&self, now: Timestamp) -> EventMaker<'_> {

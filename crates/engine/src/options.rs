@@ -7,7 +7,7 @@ use livewatt_domain::{
 use livewatt_vendors::http::HttpOptions;
 use url::Url;
 
-use crate::egress::EgressPolicy;
+use crate::{cluster::ClusterOptions, egress::EgressPolicy};
 
 /// Settings of an engine.
 #[derive(Debug, Clone)]
@@ -46,6 +46,8 @@ pub struct EngineOptions {
     pub event_retention: SignedDuration,
     /// Life time of access tokens.
     pub token_lifetime: SignedDuration,
+    /// This node among others; without effect if no other program can use the database.
+    pub cluster: ClusterOptions,
 }
 
 impl EngineOptions {
@@ -79,6 +81,7 @@ impl EngineOptions {
             egress: EgressPolicy::default(),
             event_retention: SignedDuration::from_hours(30 * 24),
             token_lifetime: SignedDuration::from_hours(1),
+            cluster: ClusterOptions::default(),
         }
     }
 }

@@ -21,11 +21,15 @@ use livewatt_domain::{
 use livewatt_store::{AgeHour, BudgetUsage, DevicePresence, PresenceFlush, Store};
 use livewatt_vendors::budget::{Ledger, NotWritten, Spent};
 
-use crate::{Engine, EngineError, EngineResult};
+use crate::{Engine, EngineError, EngineResult, cluster::Ownership};
 
 /// Quiet writes waiting for their group.
 #[derive(Debug, Default)]
-pub(crate) struct Presence(Mutex<Groups>);
+pub(crate) struct Presence {
+    groups: Mutex<Groups>,
+    /// One group at a time is on its way.
+    flushing: tokio::sync::Mutex<()>,
+}
 
 #[derive(Debug, Default)]
 struct Groups {
@@ -47,7 +51,7 @@ struct Group {
 
 impl Presence {
     fn groups(&self) -> MutexGuard<'_, Groups> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A device whose quiet part moved.
@@ -114,7 +118,12 @@ impl Engine {
     /// # Errors
     /// If the database fails.
     pub async fn flush_presence(&self) -> EngineResult<usize> {
-        let flush = {
+        let _flushing = self.presence.flushing.lock().await;
+        // Without a right that holds, nothing would be written: it gathers on.
+        if !self.ownership.is_valid() {
+            return Ok(0);
+        }
+        let mut flush = {
             let mut groups = self.presence.groups();
             let mut group = std::mem::take(&mut groups.gathering);
             let ages = self.fleet.ages.take();
@@ -124,6 +133,7 @@ impl Engine {
             groups.leaving = group;
             groups.leaving.as_flush()
         };
+        flush.fences = self.ownership.fences();
         let rows = flush.devices.len() + flush.seen.len() + flush.schedules.len();
         let quiet = async {
             match flush.is_empty() {
@@ -164,6 +174,7 @@ impl Group {
             ages: self.ages.clone(),
             breaches: self.breaches.clone(),
             counted_until: self.counted_until,
+            fences: None,
         }
     }
 
@@ -180,16 +191,20 @@ impl Group {
 
 /// Budgets in the store.
 #[derive(Debug)]
-pub(crate) struct StoredBudgets(pub Arc<dyn Store>);
+pub(crate) struct StoredBudgets {
+    pub store: Arc<dyn Store>,
+    pub ownership: Arc<Ownership>,
+}
 
 #[async_trait]
 impl Ledger for StoredBudgets {
     async fn write(&self, rows: Vec<Spent>) -> Result<(), NotWritten> {
         let flush = PresenceFlush {
+            fences: self.ownership.fences(),
             budgets: rows.into_iter().map(usage_of).collect(),
             ..PresenceFlush::default()
         };
-        let written = self.0.flush_presence(flush).await;
+        let written = self.store.flush_presence(flush).await;
         written.map_err(|error| NotWritten(Box::new(error)))
     }
 }
@@ -197,6 +212,7 @@ impl Ledger for StoredBudgets {
 fn usage_of(spent: Spent) -> BudgetUsage {
     BudgetUsage {
         key: spent.key,
+        partition: spent.partition,
         window_start: spent.window_start,
         spent: spent.spent,
     }
@@ -208,6 +224,7 @@ pub(crate) fn spent_from(usage: Vec<BudgetUsage>) -> Vec<Spent> {
         .into_iter()
         .map(|row| Spent {
             key: row.key,
+            partition: row.partition,
             window_start: row.window_start,
             spent: row.spent,
         })

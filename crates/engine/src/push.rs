@@ -3,7 +3,7 @@
 use livewatt_domain::{Timestamp, account::AccountStatus, fact::Observation, id::AccountId};
 use livewatt_vendors::PushError;
 
-use crate::{Engine, EngineResult, ingest::Intake};
+use crate::{Engine, EngineResult, cluster::Letter, ingest::Intake};
 
 /// What became of a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +74,31 @@ impl Engine {
         Ok(PushReceipt::Taken)
     }
 
-    /// Merges what came by itself.
+    /// Takes what came by itself: merged here, or stored for the owner of the account.
     pub(crate) async fn take_push(
+        &self,
+        account: AccountId,
+        observations: &[Observation],
+        wants_listing: bool,
+    ) -> EngineResult<()> {
+        if self.membership.is_none() || self.owns(account) {
+            let taken = self.take_push_here(account, observations, wants_listing);
+            match taken.await {
+                // Handed over since: its next owner takes it.
+                Err(error) if error.is_fenced() && self.membership.is_some() => {}
+                taken => return taken,
+            }
+        }
+        let letter = Letter::Observed {
+            account,
+            observations: observations.to_vec(),
+            wants_listing,
+        };
+        self.leave_letter(&letter).await.map(drop)
+    }
+
+    /// Merges what came by itself.
+    pub(crate) async fn take_push_here(
         &self,
         account: AccountId,
         observations: &[Observation],

@@ -6,7 +6,7 @@ use livewatt_domain::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Engine, error::chain};
+use crate::{Engine, cluster, error::chain};
 
 /// Longest sleep between two looks: bounds what a lost wake-up or a clock that jumps can cost.
 const LONGEST_NAP: Duration = Duration::from_secs(1);
@@ -30,6 +30,7 @@ pub async fn run(engine: Arc<Engine>, stop: CancellationToken) {
         tokio::spawn(flush_loop(engine.clone(), stop.clone())),
         tokio::spawn(prune_loop(engine.clone(), stop.clone())),
         tokio::spawn(gauge_loop(engine.clone(), stop.clone())),
+        tokio::spawn(cluster::run(engine.clone(), stop.clone())),
     ];
     for task in loops {
         if let Err(error) = task.await {
@@ -49,13 +50,14 @@ pub async fn run(engine: Arc<Engine>, stop: CancellationToken) {
 /// Counts and writes down what is left, as the last thing before an end.
 pub async fn finish(engine: &Engine) {
     engine.fleet.count_all_ages(engine.now());
+    engine.leave().await;
     engine.budgets.close();
     flush(engine).await;
 }
 
 async fn poll_loop(engine: Arc<Engine>, stop: CancellationToken, tasks: TaskTracker) {
     while !stop.is_cancelled() {
-        for id in engine.fleet.take_due(engine.now()) {
+        for id in engine.take_due() {
             let engine = engine.clone();
             tasks.spawn(async move { engine.run_poll(id).await });
         }
@@ -66,7 +68,7 @@ async fn poll_loop(engine: Arc<Engine>, stop: CancellationToken, tasks: TaskTrac
 
 async fn deliver_loop(engine: Arc<Engine>, stop: CancellationToken, tasks: TaskTracker) {
     while !stop.is_cancelled() {
-        for ready in engine.deliveries.take_ready(engine.now()) {
+        for ready in engine.take_ready() {
             let engine = engine.clone();
             tasks.spawn(async move {
                 engine.run_lane(ready).await;

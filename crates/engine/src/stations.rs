@@ -117,10 +117,12 @@ impl Engine {
         outbound: mpsc::Sender<String>,
     ) {
         let (calls, mut calls_in) = mpsc::channel(16);
-        let number = self.entropy.next_u64();
+        // Half of the numbers, so that a column of signed ones holds them.
+        let number = self.entropy.next_u64() >> 1;
         self.stations
             .map()
             .insert(station_id.clone(), Connection { calls, number });
+        self.note_socket(&station_id, number).await;
         tracing::info!(station.id = %station_id, account.id = %account, "station connected");
         let mut session = Session::new(&station_id, None, self.entropy.clone());
         let mut waiting: HashMap<String, oneshot::Sender<ocpp::Answer>> = HashMap::new();
@@ -146,7 +148,12 @@ impl Engine {
                     // A newer socket of the station took our place.
                     None => break,
                 },
-                _ = ticks.tick() => session.tick(self.now()),
+                _ = ticks.tick() => {
+                    if self.is_elsewhere(&station_id, number).await {
+                        break;
+                    }
+                    session.tick(self.now())
+                }
             };
             is_open = self.take_step(account, step, &outbound, &mut waiting).await;
         }
@@ -158,6 +165,8 @@ impl Engine {
             }
             !is_ours && map.contains_key(&station_id)
         };
+        let is_replaced = is_replaced || self.is_elsewhere(&station_id, number).await;
+        self.forget_socket(&station_id, number).await;
         tracing::info!(station.id = %station_id, account.id = %account, is_replaced, "station dropped off");
         if !is_replaced {
             let closed = session.closed(self.now());
@@ -224,7 +233,10 @@ impl Engine {
 
     /// The due "fetch" of an account whose devices come to us: is its station here?
     pub(crate) async fn check_station(&self, account: &Account) -> EngineResult<Verdict> {
-        if !self.stations.is_connected(&account.vendor_account_id) {
+        if !self
+            .is_station_connected(&account.vendor_account_id)
+            .await?
+        {
             let intake = Intake {
                 is_unreachable: true,
                 ..Intake::default()
@@ -242,6 +254,51 @@ impl Engine {
         Ok(Verdict::Watched { until })
     }
 
+    /// Whether a station is connected, be it to another node.
+    async fn is_station_connected(&self, station_id: &str) -> EngineResult<bool> {
+        if self.stations.is_connected(station_id) {
+            return Ok(true);
+        }
+        match &self.membership {
+            None => Ok(false),
+            Some(members) => Ok(members.socket_of(station_id).await?.is_some()),
+        }
+    }
+
+    /// Lets the other nodes know that a station is connected here.
+    async fn note_socket(&self, station_id: &str, number: u64) {
+        if let Some(members) = &self.membership
+            && let Err(error) = members.open_socket(station_id, number).await
+        {
+            tracing::warn!(station.id = %station_id, %error, "other nodes do not know where a station is connected");
+        }
+    }
+
+    async fn forget_socket(&self, station_id: &str, number: u64) {
+        if let Some(members) = &self.membership
+            && let Err(error) = members.close_socket(station_id, number).await
+        {
+            tracing::warn!(station.id = %station_id, %error, "other nodes take a station for connected");
+        }
+    }
+
+    /// Whether a newer socket of a station ends at another node. A database that cannot be asked is
+    /// no reason to drop a station.
+    async fn is_elsewhere(&self, station_id: &str, number: u64) -> bool {
+        let Some(members) = &self.membership else {
+            return false;
+        };
+        match members.socket_of(station_id).await {
+            Ok(Some(socket)) => socket.number != number,
+            // It was given up with its account, or noting it failed: noted again.
+            Ok(None) => {
+                self.note_socket(station_id, number).await;
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
     /// Closes the socket of an account's station, if it is one and connected.
     pub(crate) fn close_station(&self, account: &Account) {
         if account.integration == INTEGRATION {
@@ -251,7 +308,7 @@ impl Engine {
 
     /// The station a user waits for has come: their link session is done.
     async fn finish_waiting_link(&self, account: AccountId) {
-        let mut unit = UnitOfWork::new(self.fences.of(account));
+        let mut unit = UnitOfWork::new(self.ownership.fence(account.partition()));
         let result = async {
             let Some(session) = self.store.waiting_link_session(account).await? else {
                 return Ok(());

@@ -7,10 +7,10 @@ use livewatt_domain::{
     vendor::VendorName,
 };
 use livewatt_store::{
-    AccountChange, AccountsOf, CredentialsChange, DeviceChange, Page, PageRequest, UnitOfWork, User,
+    AccountChange, AccountsOf, CredentialsChange, DeviceChange, Page, PageRequest, User,
 };
 
-use crate::{Engine, EngineError, EngineResult};
+use crate::{Engine, EngineError, EngineResult, cluster::Letter};
 
 /// Longest wait for a vendor that is told that an account is given up.
 const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);
@@ -80,7 +80,7 @@ impl Engine {
     /// [`EngineError::UserNotFound`], or if the database fails.
     pub async fn delete_user(&self, client: ClientId, user: &UserId) -> EngineResult<()> {
         for account in self.accounts_of(client, user).await? {
-            self.let_go(&account).await;
+            self.let_go(&account).await?;
         }
         if self.store.delete_user(client, user.clone()).await? {
             Ok(())
@@ -96,16 +96,20 @@ impl Engine {
     pub async fn deauthorize_user(&self, client: ClientId, user: &UserId) -> EngineResult<()> {
         self.require_user(client, user).await?;
         for mut account in self.accounts_of(client, user).await? {
-            self.let_go(&account).await;
+            self.let_go(&account).await?;
             let _guard = self.fleet.lock_for_commit(account.id).await;
             account.status = AccountStatus::Deauthorized;
-            let mut unit = UnitOfWork::new(self.fences.of(account.id));
+            let news = Letter::Changed {
+                account: account.id,
+            };
+            let mut unit = self.unit_about(account.id, &news)?;
             unit.accounts.push(AccountChange::Save {
+                from_credentials: Some(account.credentials_version),
                 account,
                 credentials: CredentialsChange::Erase,
                 schedule: None,
             });
-            self.store.commit(unit).await?;
+            self.commit(client, unit).await?;
         }
         Ok(())
     }
@@ -144,11 +148,14 @@ impl Engine {
         account.linked.retain(|row| !is_hit(&row.vendor, row.kind));
         let is_empty = account.linked.is_empty();
         if is_empty {
-            self.let_go(&account).await;
+            self.let_go(&account).await?;
         }
         let guard = self.fleet.lock_for_commit(account.id).await;
         let now = self.now();
-        let mut unit = UnitOfWork::new(self.fences.of(account.id));
+        let news = Letter::Changed {
+            account: account.id,
+        };
+        let mut unit = self.unit_about(account.id, &news)?;
         for device in self.devices_of(account.id).await? {
             if is_hit(&device.vendor, device.kind()) {
                 if account.status != AccountStatus::Deauthorized {
@@ -166,6 +173,7 @@ impl Engine {
         } else {
             unit.accounts.push(AccountChange::Save {
                 account: account.clone(),
+                from_credentials: Some(account.credentials_version),
                 credentials: CredentialsChange::Keep,
                 schedule: None,
             });
@@ -180,7 +188,23 @@ impl Engine {
 
     /// Ends what goes on with an account: no fetches, no socket, and the vendor is told, if it
     /// will hear of it soon.
-    async fn let_go(&self, account: &Account) {
+    async fn let_go(&self, account: &Account) -> EngineResult<()> {
+        self.close_station(account);
+        if self.owns(account.id) {
+            self.let_go_here(account).await;
+            return Ok(());
+        }
+        let letter = Letter::LetGo {
+            account: account.id,
+        };
+        if self.membership.is_some() && !self.ask_owner(&letter, 2 * FAREWELL).await? {
+            tracing::info!(account.id = %account.id, "its owner did not let go of an account in time");
+        }
+        Ok(())
+    }
+
+    /// The same at the owner of the account.
+    pub(crate) async fn let_go_here(&self, account: &Account) {
         self.fleet.remove(account.id, self.now());
         self.close_station(account);
         let farewell = self.unlink_at_vendor(account);

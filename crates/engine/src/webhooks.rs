@@ -5,7 +5,7 @@ use livewatt_domain::{
     id::{ClientId, WebhookId},
     webhook::{EventFilter, Webhook, WebhookAuthentication, subscribable_names},
 };
-use livewatt_store::{Page, PageRequest, StoreError};
+use livewatt_store::{Page, PageRequest, StoreError, Wake};
 use url::Url;
 
 use crate::{Engine, EngineError, EngineResult, Issue, deliver::Sent};
@@ -91,6 +91,7 @@ impl Engine {
             last_success: now,
             created_at: now,
             lanes: self.options.webhook_lanes,
+            revision: 0,
         };
         self.apply(&mut webhook, input);
         let cursor = self.store.last_position(client).await?;
@@ -147,6 +148,7 @@ impl Engine {
         }
         self.apply(&mut webhook, input);
         webhook.is_active = true;
+        webhook.revision += 1;
         match self.store.update_webhook(webhook.clone()).await {
             Ok(true) => {}
             Ok(false) => return Err(EngineError::WebhookNotFound(id.to_owned())),
@@ -166,7 +168,10 @@ impl Engine {
         let webhook = self.get_webhook(client, id).await?;
         self.deliveries.forget(webhook.id);
         match self.store.delete_webhook(client, webhook.id).await? {
-            true => Ok(()),
+            true => {
+                self.tell(Wake::Webhook(webhook.id));
+                Ok(())
+            }
             false => Err(EngineError::WebhookNotFound(id.to_owned())),
         }
     }
@@ -185,6 +190,7 @@ impl Engine {
             // Anew: it may have been changed while the test was under way.
             let mut webhook = self.get_webhook(client, id).await?;
             webhook.is_active = true;
+            webhook.revision += 1;
             self.store.update_webhook(webhook.clone()).await?;
             self.watch_webhook(webhook).await?;
         }

@@ -7,9 +7,14 @@
 //! stored (`ledger`): by a *lease*, a few calls that were written down before they were made. What
 //! was spent since the last write is never more than the lease, and after a crash the whole lease
 //! counts as spent at that moment. So a crash costs a few calls; it never yields one.
+//!
+//! Where several nodes share a budget of the app, it is cut into shares that each belong to a
+//! partition and are budgets of their own (`share`): whoever owns the partition spends them, so that
+//! all nodes together never spend more than the whole.
 
 mod ledger;
 mod ring;
+mod share;
 
 use std::{
     collections::HashMap,
@@ -17,9 +22,12 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use livewatt_domain::id::AccountId;
+use livewatt_domain::{id::AccountId, partition::Partitions};
 
-use self::ring::{Ring, SLOTS, slot_millis};
+use self::{
+    ring::{Ring, SLOTS, slot_millis},
+    share::{LEASE, Part},
+};
 use crate::http::Priority;
 
 pub use self::ledger::{Ledger, NotWritten, OpenCall};
@@ -59,6 +67,8 @@ pub struct OverBudget {
 /// What was spent in one slot of one budget: a row to be stored under its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spent {
+    /// The partition it goes with.
+    pub partition: u16,
     /// Names the budget, its account and the slot. Slots are reused, so the keys of a budget are
     /// few and fixed.
     pub key: String,
@@ -74,6 +84,8 @@ pub struct Budgets {
     inner: Mutex<Inner>,
     /// Where they are stored; without one nothing outlives a restart.
     ledger: Option<Arc<dyn Ledger>>,
+    /// Whether nodes share the budgets of the app.
+    is_shared: bool,
     /// One write at a time, so that an older state never overwrites a newer one.
     writing: tokio::sync::Mutex<()>,
 }
@@ -88,6 +100,10 @@ struct Inner {
     leaving: Vec<RingKey>,
     /// The server stops: leases are given back.
     is_closing: bool,
+    /// The partitions whose shares may be spent.
+    owned: Partitions,
+    /// The share that was last drawn from: the next draw begins there.
+    drawn_last: HashMap<&'static str, u16>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -95,16 +111,29 @@ struct RingKey {
     integration: &'static str,
     budget: &'static str,
     account: Option<AccountId>,
+    /// The share of a budget of the app; 0 of one that nobody shares, or of an account's.
+    share: u16,
 }
 
 /// A call that was drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Drawn {
-    /// What is stored covers it.
-    Covered,
-    /// It must be written down first.
-    Uncovered,
+struct Drawn {
+    /// Whether what is stored covers it; else it must be written down first.
+    is_covered: bool,
+    /// The share of the app's budgets that it was drawn from.
+    share: u16,
 }
+
+/// Who calls: what decides which budgets a call concerns.
+#[derive(Debug, Clone, Copy)]
+struct Payer<'a> {
+    integration: &'a str,
+    account: Option<AccountId>,
+    share: u16,
+}
+
+/// How long a node waits for shares when it owns none.
+const NO_SHARE: SignedDuration = SignedDuration::from_secs(10);
 
 impl Budgets {
     /// Budgets that are stored.
@@ -112,6 +141,15 @@ impl Budgets {
         Self {
             ledger: Some(ledger),
             ..Self::default()
+        }
+    }
+
+    /// The same where several nodes share the budgets of the app. Nothing can be spent of them until
+    /// partitions are taken.
+    pub fn shared(self) -> Self {
+        Self {
+            is_shared: true,
+            ..self
         }
     }
 
@@ -132,13 +170,51 @@ impl Budgets {
         now: Timestamp,
     ) -> Result<Drawn, OverBudget> {
         let mut inner = self.lock();
+        let payer = |share| Payer {
+            integration,
+            account,
+            share,
+        };
+        let known = inner.specs.get_key_value(integration);
+        let known = known.map(|(name, specs)| (*name, share::count(specs)));
+        let Some((name, count)) = known.filter(|_| self.is_shared) else {
+            return self.draw_as(&mut inner, payer(0), priority, now);
+        };
+        let owned: Vec<u16> = share::owned(&inner.owned, count).collect();
+        // From where there was room last: looking at full ones costs time.
+        let last = inner.drawn_last.get(name).copied().unwrap_or(0);
+        let start = owned.iter().position(|share| *share == last).unwrap_or(0);
+        let mut soonest: Option<Timestamp> = None;
+        for share in owned.iter().cycle().skip(start).take(owned.len()) {
+            match self.draw_as(&mut inner, payer(*share), priority, now) {
+                Ok(drawn) => {
+                    inner.drawn_last.insert(name, *share);
+                    return Ok(drawn);
+                }
+                Err(over) => soonest = Some(soonest.map_or(over.until, |at| at.min(over.until))),
+            }
+        }
+        let until = soonest.or_else(|| now.saturating_add(NO_SHARE).ok());
+        Err(OverBudget {
+            until: until.unwrap_or(now),
+        })
+    }
+
+    /// Draws from one share of the budgets of the app, and from the account's own.
+    fn draw_as(
+        &self,
+        inner: &mut Inner,
+        payer: Payer<'_>,
+        priority: Priority,
+        now: Timestamp,
+    ) -> Result<Drawn, OverBudget> {
         let Inner {
             specs,
             rings,
             changed,
             ..
-        } = &mut *inner;
-        let concerned = concerned(specs, integration, account);
+        } = inner;
+        let concerned = self.concerned(specs, payer);
         let mut until: Option<Timestamp> = None;
         for (key, spec) in &concerned {
             let ring = rings.entry(*key).or_insert_with(|| Ring::new(spec));
@@ -158,23 +234,24 @@ impl Budgets {
                 until: until.max(now),
             });
         }
-        let mut drawn = Drawn::Covered;
+        let mut drawn = Drawn {
+            is_covered: true,
+            share: payer.share,
+        };
         for (key, _) in &concerned {
             if let Some(ring) = rings.get_mut(key) {
                 ring.draw();
                 ring.queue(*key, changed);
-                if !ring.is_covered() {
-                    drawn = Drawn::Uncovered;
-                }
+                drawn.is_covered &= ring.is_covered();
             }
         }
         Ok(drawn)
     }
 
     /// Whether what is stored covers all that was drawn from the budgets of a call.
-    fn is_covered(&self, integration: &str, account: Option<AccountId>) -> bool {
+    fn is_covered(&self, payer: Payer<'_>) -> bool {
         let inner = self.lock();
-        concerned(&inner.specs, integration, account)
+        self.concerned(&inner.specs, payer)
             .into_iter()
             .filter_map(|(key, _)| inner.rings.get(&key))
             .all(Ring::is_covered)
@@ -182,13 +259,7 @@ impl Budgets {
 
     /// Notes that a call drawn at `started_at` was over at `ended_at`: the vendor may have counted
     /// it as late as that, so from now on it counts as spent then.
-    fn settle(
-        &self,
-        integration: &str,
-        account: Option<AccountId>,
-        started_at: Timestamp,
-        ended_at: Timestamp,
-    ) {
+    fn settle(&self, payer: Payer<'_>, started_at: Timestamp, ended_at: Timestamp) {
         let mut inner = self.lock();
         let Inner {
             specs,
@@ -196,7 +267,7 @@ impl Budgets {
             changed,
             ..
         } = &mut *inner;
-        for (key, _) in concerned(specs, integration, account) {
+        for (key, _) in self.concerned(specs, payer) {
             if let Some(ring) = rings.get_mut(&key) {
                 ring.settle(started_at, ended_at);
                 ring.queue(key, changed);
@@ -215,15 +286,27 @@ impl Budgets {
         accounts_sharing: u32,
     ) -> Option<SignedDuration> {
         let inner = self.lock();
-        concerned(&inner.specs, integration, account)
-            .into_iter()
-            .map(|(_, spec)| {
+        let specs = inner.specs.get(integration)?;
+        specs
+            .iter()
+            .filter(|spec| spec.scope == BudgetScope::App || account.is_some())
+            .map(|spec| {
                 let accounts = match spec.scope {
                     BudgetScope::App => accounts_sharing.max(1),
                     BudgetScope::Account => 1,
                 };
                 let calls = i128::from(calls_per_poll) * i128::from(accounts);
+                // What this node may spend of it.
+                let (owned, shares) = match (self.is_shared, spec.scope) {
+                    (true, BudgetScope::App) => {
+                        let count = share::count(specs);
+                        (share::owned(&inner.owned, count).count(), count)
+                    }
+                    _ => (1, 1),
+                };
                 let permitted = i128::from(spec.limit.saturating_sub(spec.reserve).max(1));
+                let permitted = permitted * owned.max(1) as i128 / i128::from(shares);
+                let permitted = permitted.max(1);
                 let slot = slot_millis(spec.window);
                 let span = i128::from(slot) * i128::from(SLOTS);
                 let millis = (span * calls + permitted - 1) / permitted;
@@ -237,6 +320,7 @@ impl Budgets {
     fn take_changes(&self, now: Timestamp) -> Vec<Spent> {
         let mut inner = self.lock();
         let Inner {
+            specs,
             rings,
             changed,
             leaving,
@@ -253,14 +337,17 @@ impl Budgets {
         for key in changed.drain(..) {
             if let Some(ring) = rings.get_mut(&key) {
                 let slot_millis = ring.slot_millis();
+                let partition = self.partition_of(specs, &key);
                 let change = ring.take_changes(*is_closing);
                 rows.extend(change.slots.into_iter().map(|slot| Spent {
-                    key: format_slot_key(key, slot_millis, slot.index),
+                    partition,
+                    key: self.format_slot_key(key, slot_millis, slot.index),
                     window_start: slot.start,
                     spent: slot.spent.into(),
                 }));
                 rows.extend(change.lease.map(|lease| Spent {
-                    key: format_key(key, LEASE),
+                    partition,
+                    key: self.format_key(key, LEASE),
                     window_start: now,
                     spent: lease.into(),
                 }));
@@ -305,10 +392,10 @@ impl Budgets {
         } = &mut *inner;
         let mut leases = Vec::new();
         for row in rows {
-            let Some((key, part)) = parse_key(specs, &row.key) else {
+            let Some((key, part)) = self.parse_key(specs, &row.key) else {
                 continue;
             };
-            let Some(spec) = spec_of(specs, &key) else {
+            let Some(spec) = self.spec_of(specs, &key) else {
                 continue;
             };
             let spent = u32::try_from(row.spent).unwrap_or(u32::MAX);
@@ -325,116 +412,64 @@ impl Budgets {
                 .window_start
                 .saturating_add(last)
                 .unwrap_or(row.window_start);
-            let ring = rings.entry(key).or_insert_with(|| Ring::new(spec));
+            let ring = rings.entry(key).or_insert_with(|| Ring::new(&spec));
             ring.recall(at, spent);
         }
         // After the slots: whatever of a lease was called may have been called just now.
         for (key, lease) in leases.into_iter().filter(|(_, lease)| *lease > 0) {
-            if let Some(spec) = spec_of(specs, &key) {
-                let ring = rings.entry(key).or_insert_with(|| Ring::new(spec));
+            if let Some(spec) = self.spec_of(specs, &key) {
+                let ring = rings.entry(key).or_insert_with(|| Ring::new(&spec));
                 ring.recall_lease(lease, now);
                 ring.queue(key, changed);
             }
         }
     }
 
-    /// Forgets an account that was given up for good.
-    pub fn forget(&self, account: AccountId) {
+    /// Shares of these partitions may be spent from now on.
+    pub fn take_partitions(&self, partitions: &Partitions) {
         let mut inner = self.lock();
-        inner.rings.retain(|key, _| key.account != Some(account));
-        inner.changed.retain(|key| key.account != Some(account));
-        inner.leaving.retain(|key| key.account != Some(account));
+        partitions.iter().for_each(|p| inner.owned.insert(p));
+    }
+
+    /// Nothing more is spent of the shares of partitions, and their leases are given back with the
+    /// next write, as those of their accounts are.
+    pub fn close_for(&self, partitions: &Partitions) {
+        let mut inner = self.lock();
+        partitions.iter().for_each(|p| inner.owned.remove(p));
+        let Inner {
+            specs,
+            rings,
+            changed,
+            ..
+        } = &mut *inner;
+        for (key, ring) in rings {
+            if partitions.contains(self.partition_of(specs, key)) {
+                ring.give_back();
+                ring.queue(*key, changed);
+            }
+        }
+    }
+
+    /// Forgets what was spent in partitions: another node goes on from what is stored.
+    pub fn forget_partitions(&self, partitions: &Partitions) {
+        let mut inner = self.lock();
+        partitions.iter().for_each(|p| inner.owned.remove(p));
+        let Inner {
+            specs,
+            rings,
+            changed,
+            leaving,
+            ..
+        } = &mut *inner;
+        let stays = |key: &RingKey| !partitions.contains(self.partition_of(specs, key));
+        rings.retain(|key, _| stays(key));
+        changed.retain(stays);
+        leaving.retain(stays);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn concerned<'a>(
-    specs: &'a HashMap<&'static str, Vec<BudgetSpec>>,
-    integration: &str,
-    account: Option<AccountId>,
-) -> Vec<(RingKey, &'a BudgetSpec)> {
-    let Some((integration, specs)) = specs.get_key_value(integration) else {
-        return Vec::new();
-    };
-    let key = |budget, account| RingKey {
-        integration,
-        budget,
-        account,
-    };
-    specs
-        .iter()
-        .filter_map(|spec| match (spec.scope, account) {
-            (BudgetScope::App, _) => Some((key(spec.id, None), spec)),
-            (BudgetScope::Account, Some(_)) => Some((key(spec.id, account), spec)),
-            (BudgetScope::Account, None) => None,
-        })
-        .collect()
-}
-
-fn spec_of<'a>(
-    specs: &'a HashMap<&'static str, Vec<BudgetSpec>>,
-    key: &RingKey,
-) -> Option<&'a BudgetSpec> {
-    specs
-        .get(key.integration)?
-        .iter()
-        .find(|spec| spec.id == key.budget)
-}
-
-/// What a row of a budget is about.
-#[derive(Debug, Clone, Copy)]
-enum Part {
-    /// A slot of so many milliseconds.
-    Slot(i64),
-    /// The lease.
-    Lease,
-}
-
-/// The last part of a lease's key.
-const LEASE: &str = "lease";
-
-fn format_key(key: RingKey, part: &str) -> String {
-    let RingKey {
-        integration,
-        budget,
-        account,
-    } = key;
-    let account = account.map_or_else(|| "app".to_owned(), |account| account.to_string());
-    format!("{integration}/{budget}/{account}/{part}")
-}
-
-fn format_slot_key(key: RingKey, slot_millis: i64, index: usize) -> String {
-    format_key(key, &format!("{slot_millis}/{index}"))
-}
-
-fn parse_key(
-    specs: &HashMap<&'static str, Vec<BudgetSpec>>,
-    text: &str,
-) -> Option<(RingKey, Part)> {
-    let parts = text.split('/').collect::<Vec<_>>();
-    let (integration, budget, account, part) = match parts[..] {
-        [integration, budget, account, LEASE] => (integration, budget, account, Part::Lease),
-        [integration, budget, account, slot_millis, _] => {
-            let millis = slot_millis.parse().ok().filter(|millis| *millis > 0)?;
-            (integration, budget, account, Part::Slot(millis))
-        }
-        _ => return None,
-    };
-    let (integration, specs) = specs.get_key_value(integration)?;
-    let spec = specs.iter().find(|spec| spec.id == budget)?;
-    let account = match spec.scope {
-        BudgetScope::App => None,
-        BudgetScope::Account => Some(account.parse().ok()?),
-    };
-    let key = RingKey {
-        integration,
-        budget: spec.id,
-        account,
-    };
-    Some((key, part))
 }
 
 #[cfg(test)]

@@ -263,20 +263,28 @@ impl Engine {
             None => (None, None, false),
             Some(done) => (Some(done.attempt), done.succeeded_at, done.deactivate),
         };
+        // The webhook may have been changed while we were out: then what we know is void, and the
+        // lane goes on from where it is stored to stand.
+        let Some(revision) = self.deliveries.revision_of(ready) else {
+            return Ok(false);
+        };
+        let fence = match &self.membership {
+            Some(_) => Some(self.own_webhook(ready.webhook)?),
+            None => None,
+        };
         let step = LaneStep {
             lane: lane.clone(),
             attempt,
             succeeded_at,
             deactivate,
             webhook_id: ready.webhook,
+            revision,
+            fence,
         };
-        // The webhook may have been changed while we were out: then what we know is void, and the
-        // lane goes on from where it is stored to stand.
-        if self.deliveries.with_lane(ready, |_| ()).is_none() {
-            return Ok(false);
-        }
         if !self.store.save_lane(step).await? {
             self.deliveries.forget(ready.webhook);
+            // Changed at another node, or gone.
+            self.look_for_webhooks();
             return Ok(false);
         }
         self.deliveries.with_lane(ready, |held| held.lane = lane);

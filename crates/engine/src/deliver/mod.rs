@@ -16,6 +16,7 @@ mod send;
 mod sign;
 mod watches;
 
+use std::collections::HashSet;
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicU64, Ordering},
@@ -25,6 +26,7 @@ use futures::{StreamExt as _, stream};
 use livewatt_domain::{
     Timestamp,
     id::{ClientId, WebhookId},
+    partition::Partitions,
     webhook::{Lane, Position, Webhook},
 };
 use tokio::sync::Notify;
@@ -119,6 +121,41 @@ impl Deliveries {
         self.watched().next_due()
     }
 
+    /// The clients whose logs are followed.
+    pub(crate) fn clients(&self) -> HashSet<ClientId> {
+        let watched = self.watched();
+        watched.iter().map(|w| w.webhook.client_id).collect()
+    }
+
+    /// The revision of a lane's webhook, unless it was taken up anew since.
+    fn revision_of(&self, ready: ReadyLane) -> Option<u64> {
+        Some(self.watched().get_same(ready)?.webhook.revision)
+    }
+
+    fn revision(&self, id: WebhookId) -> Option<u64> {
+        Some(self.watched().get(id)?.webhook.revision)
+    }
+
+    /// Nothing new is begun for the webhooks of partitions; what is under way may end.
+    pub(crate) fn begin_leaving(&self, partitions: &Partitions) {
+        self.watched().begin_leaving(partitions);
+    }
+
+    /// Whether something is under way for the webhooks of partitions.
+    pub(crate) fn is_busy(&self, partitions: &Partitions) -> bool {
+        let watched = self.watched();
+        watched
+            .of(partitions)
+            .any(|watched| watched.lanes.iter().any(|lane| lane.is_running))
+    }
+
+    /// Forgets the webhooks of partitions.
+    pub(crate) fn drop_partitions(&self, partitions: &Partitions) {
+        let mut watched = self.watched();
+        let gone: Vec<WebhookId> = watched.of(partitions).map(|w| w.webhook.id).collect();
+        gone.into_iter().for_each(|id| watched.remove(id));
+    }
+
     /// Changes what is held of a lane; `None` if its webhook is no longer watched.
     fn with_lane<T>(
         &self,
@@ -139,7 +176,7 @@ impl Deliveries {
 
     fn snapshot(&self, ready: ReadyLane) -> Option<(Webhook, Receiver, Lane)> {
         let watched = self.watched();
-        let found = watched.get_same(ready)?;
+        let found = watched.get_same(ready).filter(|w| !w.is_leaving)?;
         let lane = found
             .lanes
             .iter()
@@ -153,16 +190,29 @@ impl Deliveries {
 }
 
 impl Engine {
-    /// Loads the active webhooks.
-    pub(crate) async fn load_webhooks(&self) -> EngineResult<()> {
-        for (webhook, lanes) in self.store.active_webhooks().await? {
-            self.watch(webhook, lanes)?;
+    /// Brings the webhooks of these partitions up to date with what is stored: those that are
+    /// active are delivered to, as they are set now.
+    pub(crate) async fn load_webhooks(&self, of: &Partitions) -> EngineResult<()> {
+        let _change = self.deliveries.changes.lock().await;
+        let mut stored = self.store.active_webhooks().await?;
+        stored.retain(|(webhook, _)| of.contains(webhook.id.partition()));
+        let gone = self.deliveries.watched().without(of, &stored);
+        gone.into_iter().for_each(|id| self.deliveries.forget(id));
+        for (webhook, lanes) in stored {
+            if self.deliveries.revision(webhook.id) != Some(webhook.revision) {
+                self.watch(webhook, lanes)?;
+            }
         }
+        self.deliveries.wake.notify_one();
         Ok(())
     }
 
     /// Takes up a webhook that is new, changed or switched on again.
     pub(crate) async fn watch_webhook(&self, webhook: Webhook) -> EngineResult<()> {
+        if !self.ownership.owns(webhook.id.partition()) {
+            self.tell(livewatt_store::Wake::Webhook(webhook.id));
+            return Ok(());
+        }
         let lanes = self.store.lanes(webhook.id).await?;
         self.watch(webhook, lanes)?;
         self.deliveries.wake.notify_one();
@@ -184,6 +234,7 @@ impl Engine {
             epoch,
             lanes,
             next_heartbeat_at,
+            is_leaving: false,
         };
         self.deliveries.watched().insert(watched);
         Ok(())
@@ -194,7 +245,7 @@ impl Engine {
     pub async fn deliver_due(self: &Arc<Self>) -> usize {
         let mut attempted = 0;
         loop {
-            let ready = self.deliveries.take_ready(self.now());
+            let ready = self.take_ready();
             if ready.is_empty() {
                 return attempted;
             }
@@ -202,6 +253,14 @@ impl Engine {
                 .map(|lane| self.run_lane(lane))
                 .buffer_unordered(64);
             attempted += runs.fold(0, |sum, count| async move { sum + count }).await;
+        }
+    }
+
+    /// Lanes with something to do now; none while the leases are in doubt.
+    pub(crate) fn take_ready(&self) -> Vec<ReadyLane> {
+        match self.ownership.is_valid() {
+            true => self.deliveries.take_ready(self.now()),
+            false => Vec::new(),
         }
     }
 

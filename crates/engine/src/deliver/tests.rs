@@ -33,6 +33,7 @@ fn deliveries(pending: Option<PendingDelivery>) -> (Deliveries, ReadyLane) {
         last_success: at(0),
         created_at: at(0),
         lanes: 1,
+        revision: 0,
     };
     let ready = ReadyLane {
         webhook: webhook.id,

@@ -5,11 +5,12 @@
 //! Invariant: a lane that has something to do and is not at it stands in the timetable once, at the
 //! time it may do it ([`WatchedLane::due`]).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use livewatt_domain::{
     SignedDuration, Timestamp,
     id::{ClientId, WebhookId},
+    partition::Partitions,
     webhook::{Lane, Webhook},
 };
 
@@ -39,6 +40,8 @@ pub(super) struct Watched {
     /// When a delivery in any lane was last taken.
     pub last_success: Timestamp,
     pub next_heartbeat_at: Timestamp,
+    /// Its partition is handed over: nothing new is begun.
+    pub is_leaving: bool,
 }
 
 /// A lane of it.
@@ -141,6 +144,40 @@ impl Watches {
         self.webhooks.values()
     }
 
+    /// Those of partitions.
+    pub(super) fn of<'w>(&'w self, partitions: &Partitions) -> impl Iterator<Item = &'w Watched> {
+        let partitions = *partitions;
+        self.iter()
+            .filter(move |watched| partitions.contains(watched.webhook.id.partition()))
+    }
+
+    /// Those of partitions that are not among these.
+    pub(super) fn without(
+        &self,
+        partitions: &Partitions,
+        these: &[(Webhook, Vec<Lane>)],
+    ) -> Vec<WebhookId> {
+        let kept: HashSet<WebhookId> = these.iter().map(|(webhook, _)| webhook.id).collect();
+        let ids = self.of(partitions).map(|watched| watched.webhook.id);
+        ids.filter(|id| !kept.contains(id)).collect()
+    }
+
+    /// Nothing new is begun for those of partitions.
+    pub(super) fn begin_leaving(&mut self, partitions: &Partitions) {
+        for (id, watched) in &mut self.webhooks {
+            if !partitions.contains(id.partition()) {
+                continue;
+            }
+            watched.is_leaving = true;
+            self.heartbeats.remove(&(watched.next_heartbeat_at, *id));
+            for lane in &mut watched.lanes {
+                if let Some(at) = lane.entry.take() {
+                    self.lanes.remove(&(at, *id, lane.lane.lane));
+                }
+            }
+        }
+    }
+
     pub(super) fn get(&self, id: WebhookId) -> Option<&Watched> {
         self.webhooks.get(&id)
     }
@@ -163,6 +200,9 @@ impl Watches {
             let Some(watched) = self.webhooks.get_mut(id) else {
                 continue;
             };
+            if watched.is_leaving {
+                continue;
+            }
             for lane in &mut watched.lanes {
                 lane.has_news = true;
                 lane.enter(*id, &mut self.lanes);
@@ -181,7 +221,9 @@ impl Watches {
         let mut lanes = watched.lanes.iter_mut();
         let lane = lanes.find(|lane| lane.lane.lane == ready.lane)?;
         let result = change(lane);
-        lane.enter(ready.webhook, &mut self.lanes);
+        if !watched.is_leaving {
+            lane.enter(ready.webhook, &mut self.lanes);
+        }
         Some(result)
     }
 
@@ -247,6 +289,9 @@ impl Watches {
         let nearer = |at: &mut Timestamp| *at = at.saturating_sub(span).unwrap_or(AT_ONCE);
         self.heartbeats.clear();
         for (id, watched) in &mut self.webhooks {
+            if watched.is_leaving {
+                continue;
+            }
             nearer(&mut watched.next_heartbeat_at);
             self.heartbeats.insert((watched.next_heartbeat_at, *id));
             for lane in &mut watched.lanes {

@@ -8,6 +8,7 @@
 //! - Every account that is polled has exactly one live entry on the wheel, at its due time.
 
 mod ages;
+mod handover;
 mod moment;
 mod slot;
 mod watch;
@@ -24,6 +25,7 @@ use livewatt_domain::{
     age::moment,
     device::VendorDevice,
     id::{AccountId, DeviceId, PARTITIONS},
+    partition::Partitions,
 };
 use tokio::sync::OwnedMutexGuard;
 
@@ -51,6 +53,8 @@ struct State {
     /// Number of devices of all accounts.
     devices: usize,
     wheel: Wheel,
+    /// Partitions where nothing new is begun: they are being handed over.
+    leaving: Partitions,
     /// Accounts by the time at which their ages are to be looked at.
     looks: Wheel,
     /// The latest moment of a look at the wheel.
@@ -157,7 +161,7 @@ impl Fleet {
         }
     }
 
-    /// Takes in all accounts of an installation that starts.
+    /// Takes in the accounts of partitions that are taken over.
     pub(crate) fn fill(&self, mut slots: HashMap<AccountId, Box<AccountSlot>>) {
         let mut state = self.state();
         for (id, slot) in &mut slots {
@@ -170,7 +174,11 @@ impl Fleet {
                 state.looks.insert(moment(at).into(), *id);
             }
         }
-        state.accounts = slots;
+        match state.accounts.is_empty() {
+            // Moved whole: a table that takes in a million one by one holds room for twice as many.
+            true => state.accounts = slots,
+            false => state.accounts.extend(slots),
+        }
     }
 
     /// Takes an account out at `now`: nothing is fetched for it any more.
@@ -189,7 +197,10 @@ impl Fleet {
         let exactly = Moment::from(now);
         state.follow_clock_back(exactly);
         let State {
-            accounts, wheel, ..
+            accounts,
+            wheel,
+            leaving,
+            ..
         } = &mut *state;
         let mut due = Vec::new();
         wheel.take_until(now, |id| {
@@ -197,6 +208,7 @@ impl Fleet {
             // the slot decides.
             if let Some(slot) = accounts.get_mut(&id)
                 && !slot.is_running
+                && !leaving.contains(id.partition())
                 && slot.due_at.is_some_and(|at| at <= exactly)
             {
                 slot.is_running = true;
@@ -209,6 +221,9 @@ impl Fleet {
     /// Claims one account for a fetch; `None` if it is unknown or being fetched.
     pub(crate) fn claim(&self, id: AccountId, trigger: Trigger) -> Option<()> {
         let mut state = self.state();
+        if state.leaving.contains(id.partition()) {
+            return None;
+        }
         let slot = state.accounts.get_mut(&id)?;
         if slot.is_running {
             return None;

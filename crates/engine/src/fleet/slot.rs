@@ -21,6 +21,8 @@ use super::{ages::DeviceAges, moment::Moment};
 #[derive(Debug, Clone)]
 pub(crate) struct AccountSlot {
     pub client: ClientId,
+    /// Its partition.
+    pub partition: u16,
     pub integration: &'static str,
     pub shape: ReadShape,
     pub devices: Vec<DeviceSlot>,

@@ -1,5 +1,7 @@
 //! Signing in to a vendor, step by step, and what becomes of the account at the end.
 
+use std::time::Duration;
+
 use livewatt_domain::{
     SignedDuration,
     account::{Account, AccountSchedule, AccountStatus, LinkedVendor, Trigger},
@@ -7,7 +9,7 @@ use livewatt_domain::{
     link::{LinkSession, LinkState},
     vendor::VendorName,
 };
-use livewatt_store::{AccountChange, AccountsOf, CredentialsChange, UnitOfWork};
+use livewatt_store::{AccountChange, AccountsOf, CredentialsChange};
 use livewatt_vendors::{
     LinkContext, LinkInput, LinkOutcome, LinkedAccount, ReadShape, Secret, http::Priority,
     vendor::SharedVendor,
@@ -15,10 +17,15 @@ use livewatt_vendors::{
 use url::Url;
 
 use super::{LinkStep, kinds_of};
-use crate::{Engine, EngineError, EngineResult};
+use crate::{Engine, EngineError, EngineResult, cluster::Letter};
 
 /// The scheduler leaves an account just linked alone for so long.
 const FIRST_FETCH_GRACE: SignedDuration = SignedDuration::from_secs(60);
+
+/// How long a user waits for the devices of an account that another node owns.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How often is looked whether they are there.
+const GLANCE: Duration = Duration::from_millis(100);
 
 impl Engine {
     /// Takes the user of a session one step on in signing in. The session must have a brand chosen
@@ -161,6 +168,7 @@ impl Engine {
                         })
                     })
             });
+        let is_known = before.is_some();
         let mut account = before.unwrap_or_else(|| Account {
             id: AccountId::new(now, self.entropy.as_ref()),
             client_id: session.client_id,
@@ -186,12 +194,14 @@ impl Engine {
         }
         account.status = AccountStatus::Active;
         account.listed_at = None;
+        let from_credentials = is_known.then_some(account.credentials_version);
         account.credentials_version += 1;
         let id = account.id;
         let guard = self.fleet.lock_for_commit(id).await;
-        let mut unit = UnitOfWork::new(self.fences.of(id));
+        let mut unit = self.unit_about(id, &Letter::Linked { account: id })?;
         unit.accounts.push(AccountChange::Save {
             account,
+            from_credentials,
             credentials: CredentialsChange::Replace(self.seal_credentials(id, &linked.credentials)),
             // The first fetch is made while the user waits; the loop comes only if that breaks off.
             schedule: Some(AccountSchedule::new(
@@ -217,10 +227,27 @@ impl Engine {
         if let Err(error) = self.reload_account(id).await {
             tracing::error!(account.id = %id, error = %error, "linked account not scheduled");
         }
+        if !self.owns(id) {
+            // Its owner does the rest, and has heard of it.
+            return self.wait_for_listing(id).await;
+        }
         if vendor.manifest().reads != ReadShape::PushOnly {
             self.poll_account(id, Trigger::Link).await;
             self.subscribe(id, vendor).await;
         }
+    }
+
+    /// Waits until the owner of an account has listed its devices, or for as long as a user does.
+    async fn wait_for_listing(&self, id: AccountId) {
+        let began = std::time::Instant::now();
+        while began.elapsed() < PATIENCE {
+            match self.store.find_account(id).await {
+                Ok(Some((account, _))) if account.listed_at.is_none() => {}
+                _ => return,
+            }
+            tokio::time::sleep(GLANCE).await;
+        }
+        tracing::info!(account.id = %id, "the owner of an account just linked did not list it in time");
     }
 
     pub(crate) fn seal_credentials(&self, id: AccountId, credentials: &Secret) -> Vec<u8> {

@@ -77,11 +77,13 @@ impl Engine {
         if account.status == AccountStatus::Deauthorized || is_replaced {
             return Ok(());
         }
+        let from_credentials = Some(account.credentials_version);
         account.credentials_version += 1;
-        let mut unit = UnitOfWork::new(self.fences.of(id));
+        let mut unit = UnitOfWork::new(Some(self.own_fence(id)?));
         let client = account.client_id;
         unit.accounts.push(AccountChange::Save {
             account,
+            from_credentials,
             credentials: CredentialsChange::Replace(self.seal_credentials(id, credentials)),
             schedule: None,
         });
@@ -104,7 +106,7 @@ impl Engine {
         }
         let now = self.now();
         let maker = self.event_maker(now);
-        let mut unit = UnitOfWork::new(self.fences.of(id));
+        let mut unit = UnitOfWork::new(Some(self.own_fence(id)?));
         let mut vendors: Vec<_> = account
             .linked
             .iter()
@@ -135,6 +137,7 @@ impl Engine {
         account.status = AccountStatus::Invalidated;
         let client = account.client_id;
         unit.accounts.push(AccountChange::Save {
+            from_credentials: Some(account.credentials_version),
             account,
             credentials: CredentialsChange::Keep,
             schedule: Some(AccountSchedule::new(None)),

@@ -7,6 +7,7 @@ use livewatt_domain::{
     account::{AccountSchedule, AccountStatus, Trigger},
     device::Device,
     id::AccountId,
+    partition::Partitions,
     retry::scaled,
 };
 use livewatt_store::{FleetAccount, FleetDevice, LostDevice};
@@ -27,15 +28,15 @@ const RESTART_SPREAD: SignedDuration = SignedDuration::from_secs(60);
 const PAGE: u32 = 10_000;
 
 impl Engine {
-    /// Loads all accounts with their due times. Reads narrow rows only, and makes slots of them as
+    /// Loads the accounts of partitions with their due times. Reads narrow rows only, and makes slots of them as
     /// they come, so that a million accounts take seconds and no more memory than they keep.
-    pub(crate) async fn load_fleet(&self) -> EngineResult<()> {
-        let (until, open) = self.store.age_state().await?;
-        self.fleet.ages.restore(self.now(), until, open);
+    pub(crate) async fn load_fleet(&self, of: &Partitions) -> EngineResult<()> {
+        let ages = self.store.age_state(*of).await?;
+        self.fleet.ages.restore(self.now(), of, ages);
         let mut slots = HashMap::new();
         let mut after = None;
         loop {
-            let page = self.store.fleet_accounts(after, PAGE).await?;
+            let page = self.store.fleet_accounts(*of, after, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.id);
             let known = page.into_iter().filter_map(|account| {
@@ -46,7 +47,7 @@ impl Engine {
         }
         let mut after = None;
         loop {
-            let page = self.store.fleet_devices(after, PAGE).await?;
+            let page = self.store.fleet_devices(*of, after, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.id);
             for device in page {
@@ -60,18 +61,23 @@ impl Engine {
         }
         tracing::info!(accounts = slots.len(), "accounts loaded");
         self.fleet.fill(slots);
-        for lost in self.store.lost_devices().await? {
+        for lost in self.store.lost_devices(*of).await? {
             let (id, client) = (lost.account_id, lost.client_id);
             let now = self.now();
             self.fleet.ages.park_stored(id, client, &[lost], now);
         }
         self.fleet.end_orphaned_breaches(self.now());
+        self.fleet.arrive(of);
         self.poll_wake.notify_one();
         Ok(())
     }
 
     /// Loads one account anew.
     pub(crate) async fn reload_account(&self, id: AccountId) -> EngineResult<()> {
+        if !self.owns(id) {
+            // Its owner reads a letter about it.
+            return Ok(());
+        }
         let found = self.store.find_account(id).await?;
         let lost = found
             .as_ref()
@@ -114,6 +120,7 @@ impl Engine {
         let schedule = account.schedule.unwrap_or(AccountSchedule::new(None));
         Some(AccountSlot {
             client: account.client_id,
+            partition: account.id.partition(),
             integration: manifest.id,
             shape: manifest.reads,
             devices: Vec::new(),

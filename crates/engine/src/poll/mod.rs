@@ -42,7 +42,7 @@ impl Engine {
     /// Fetches every account that is due now and waits for all of them; returns how many. The
     /// running server does the same without waiting ([`crate::runtime`]).
     pub async fn poll_due(self: &Arc<Self>) -> usize {
-        let due = self.fleet.take_due(self.now());
+        let due = self.take_due();
         let count = due.len();
         stream::iter(due)
             .for_each_concurrent(
@@ -51,6 +51,14 @@ impl Engine {
             )
             .await;
         count
+    }
+
+    /// The accounts that are due; none while the leases are in doubt.
+    pub(crate) fn take_due(&self) -> Vec<AccountId> {
+        match self.ownership.is_valid() {
+            true => self.fleet.take_due(self.now()),
+            false => Vec::new(),
+        }
     }
 
     /// When the next fetch is due.

@@ -129,7 +129,7 @@ impl Installation {
                     self.add_user(user.clone(), now).await?;
                 }
                 let account = self.account(new.number, user, now)?;
-                let mut unit = UnitOfWork::new(fences.of(account.id));
+                let mut unit = UnitOfWork::new(Some(fences.of(account.id.partition())));
                 let mut quiet = PresenceFlush::default();
                 if let Some(seen) = &new.seen {
                     let device = device(&account, seen)?;
@@ -140,6 +140,7 @@ impl Installation {
                 let sealed = vault.seal(secret.reveal(), &account.id.to_string(), &SystemEntropy);
                 unit.accounts.push(AccountChange::Save {
                     account,
+                    from_credentials: None,
                     credentials: CredentialsChange::Replace(sealed),
                     schedule: Some(AccountSchedule::new(Some(new.due_at))),
                 });

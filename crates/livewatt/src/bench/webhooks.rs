@@ -134,7 +134,7 @@ impl Bench {
             let batch = &self.devices[..left.min(self.devices.len())];
             left -= batch.len();
             let first = batch.first().context("there are devices")?;
-            let mut unit = UnitOfWork::new(fences.of(first.account_id));
+            let mut unit = UnitOfWork::new(Some(fences.of(first.account_id.partition())));
             unit.events = batch
                 .iter()
                 .map(|device| maker.updated(device, &fields))

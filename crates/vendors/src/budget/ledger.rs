@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use livewatt_domain::{clock::Clock, id::AccountId};
 
-use super::{Budgets, Drawn, OverBudget, Spent};
+use super::{Budgets, OverBudget, Payer, Spent};
 use crate::http::Priority;
 
 /// How long no calls are made after they could not be written down.
@@ -37,14 +37,24 @@ pub struct OpenCall {
     clock: Arc<dyn Clock>,
     integration: &'static str,
     account: Option<AccountId>,
+    share: u16,
     started_at: Timestamp,
+}
+
+impl OpenCall {
+    const fn payer(&self) -> Payer<'static> {
+        Payer {
+            integration: self.integration,
+            account: self.account,
+            share: self.share,
+        }
+    }
 }
 
 impl Drop for OpenCall {
     fn drop(&mut self) {
         let ended_at = self.clock.now();
-        self.budgets
-            .settle(self.integration, self.account, self.started_at, ended_at);
+        self.budgets.settle(self.payer(), self.started_at, ended_at);
     }
 }
 
@@ -69,10 +79,11 @@ impl Budgets {
             clock: clock.clone(),
             integration,
             account,
+            share: drawn.share,
             started_at,
         };
-        if drawn == Drawn::Uncovered && self.ledger.is_some() {
-            self.cover(integration, account, started_at)
+        if !drawn.is_covered && self.ledger.is_some() {
+            self.cover(call.payer(), started_at)
                 .await
                 .map_err(|error| {
                     tracing::error!(
@@ -89,14 +100,9 @@ impl Budgets {
 
     /// Writes until the calls of these budgets are covered: those that wait together are written
     /// together.
-    async fn cover(
-        &self,
-        integration: &str,
-        account: Option<AccountId>,
-        now: Timestamp,
-    ) -> Result<(), NotWritten> {
+    async fn cover(&self, payer: Payer<'_>, now: Timestamp) -> Result<(), NotWritten> {
         let _writing = self.writing.lock().await;
-        while !self.is_covered(integration, account) {
+        while !self.is_covered(payer) {
             self.write_changes(now).await?;
         }
         Ok(())

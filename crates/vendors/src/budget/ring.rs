@@ -51,6 +51,8 @@ pub(super) struct Ring {
     stored_lease: Option<u32>,
     /// What is being written.
     leaving: Option<Leaving>,
+    /// The lease is given back with the next write.
+    is_closing: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +91,7 @@ impl Ring {
             open: Vec::new(),
             unwritten: 0,
             lease: 0,
+            is_closing: false,
             // A crash must not cost a small budget much.
             chunk: chunk.min(spec.limit / 20).max(1),
             stored_lease: Some(0),
@@ -244,6 +247,7 @@ impl Ring {
 
     /// Wants the lease out of the store, unless calls are under way.
     pub(super) fn give_back(&mut self) {
+        self.is_closing = true;
         if self.open.is_empty() && self.stored_lease != Some(0) {
             self.stored_lease = None;
         }
@@ -270,7 +274,7 @@ impl Ring {
         self.is_queued = false;
         let open = u32::try_from(self.open.len()).unwrap_or(u32::MAX);
         let lease = match self.uncertain() {
-            _ if is_closing => open,
+            _ if is_closing || self.is_closing => open,
             0 => self.lease,
             _ => open.saturating_add(self.chunk),
         };

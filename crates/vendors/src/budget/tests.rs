@@ -24,6 +24,14 @@ const SPECS: [BudgetSpec; 2] = [
     },
 ];
 
+fn payer(account: Option<AccountId>) -> Payer<'static> {
+    Payer {
+        integration: "acme",
+        account,
+        share: 0,
+    }
+}
+
 fn budgets() -> Budgets {
     let budgets = Budgets::default();
     budgets.register("acme", &SPECS);
@@ -177,7 +185,7 @@ fn rows_are_few() {
     for minute in 0..5_000 {
         let (who, now) = (Some(account(1)), at(minute * 60_000));
         if budgets.draw("acme", who, Priority::Routine, now).is_ok() {
-            budgets.settle("acme", who, now, now);
+            budgets.settle(payer(who), now, now);
         }
         keys.extend(budgets.take_changes(now).into_iter().map(|row| row.key));
         budgets.confirm();
@@ -200,13 +208,13 @@ fn a_lease_covers_some_calls_without_a_write_each() {
     for call in 0..1_000 {
         let now = at(call);
         let drawn = budgets.draw("acme", None, Priority::Routine, now).unwrap();
-        if drawn == Drawn::Uncovered {
+        if !drawn.is_covered {
             writes += 1;
             assert!(!budgets.take_changes(now).is_empty());
             budgets.confirm();
         }
-        assert!(budgets.is_covered("acme", None));
-        budgets.settle("acme", None, now, now);
+        assert!(budgets.is_covered(payer(None)));
+        budgets.settle(payer(None), now, now);
     }
     assert!((10..=1_000 / 64 + 1).contains(&writes), "{writes} writes");
 }
@@ -215,8 +223,8 @@ fn a_lease_covers_some_calls_without_a_write_each() {
 fn a_server_that_ends_in_good_order_gives_its_leases_back() {
     let budgets = budgets();
     let draw = |budgets: &Budgets| budgets.draw("acme", None, Priority::Asked, at(0));
-    assert_eq!(draw(&budgets), Ok(Drawn::Uncovered));
-    budgets.settle("acme", None, at(0), at(0));
+    assert_eq!(draw(&budgets).map(|drawn| drawn.is_covered), Ok(false));
+    budgets.settle(payer(None), at(0), at(0));
     let mut stored = BTreeMap::new();
     store(&budgets, &mut stored, at(0));
     let crashed = restarted(&stored, at(0));
@@ -246,6 +254,7 @@ fn store(budgets: &Budgets, stored: &mut Stored, now: Timestamp) {
 fn restarted(stored: &Stored, now: Timestamp) -> Budgets {
     let budgets = budgets();
     let rows = stored.iter().map(|(key, (window_start, spent))| Spent {
+        partition: 0,
         key: key.clone(),
         window_start: *window_start,
         spent: *spent,
@@ -258,6 +267,7 @@ fn restarted(stored: &Stored, now: Timestamp) -> Budgets {
 fn nonsense_rows_are_ignored() {
     let budgets = budgets();
     let row = |key: &str| Spent {
+        partition: 0,
         key: key.to_owned(),
         window_start: at(0),
         spent: 3,
@@ -272,6 +282,7 @@ fn nonsense_rows_are_ignored() {
     ];
     budgets.restore(nonsense.map(row), at(0));
     let huge = Spent {
+        partition: 0,
         spent: u64::MAX,
         ..row("acme/app/app/10000/5")
     };
@@ -336,7 +347,7 @@ fn play(steps: &[Step], with_setbacks: bool) -> Vec<(u64, bool, i64)> {
     let mut in_flight: Vec<InFlight> = Vec::new();
     let mut received: Vec<(u64, bool, i64)> = Vec::new();
     let settle = |budgets: &Budgets, call: &InFlight, end: Timestamp| {
-        budgets.settle("acme", Some(account(call.who)), call.drawn_at, end);
+        budgets.settle(payer(Some(account(call.who))), call.drawn_at, end);
     };
     for step in steps {
         match step {
@@ -360,7 +371,7 @@ fn play(steps: &[Step], with_setbacks: bool) -> Vec<(u64, bool, i64)> {
                 };
                 let who = *who;
                 if let Ok(drawn) = budgets.draw("acme", Some(account(who)), priority, clock) {
-                    if drawn == Drawn::Uncovered {
+                    if !drawn.is_covered {
                         store(&budgets, &mut stored, clock);
                     }
                     let arrival = now + (*latency as f64 * arrives) as i64;
@@ -429,4 +440,61 @@ proptest! {
     fn nor_if_the_clock_is_set_back(steps in proptest::collection::vec(step(), 1..120)) {
         check(&play(&steps, true))?;
     }
+}
+
+/// Two nodes that share a budget of the app, each with half of the partitions; then one hands its
+/// half over, and at last dies.
+#[test]
+fn nodes_together_never_spend_more_than_the_whole() {
+    let spec = BudgetSpec {
+        limit: 1_000,
+        reserve: 0,
+        ..SPECS[1].clone()
+    };
+    let node = || {
+        let budgets = Budgets::default().shared();
+        budgets.register("acme", std::slice::from_ref(&spec));
+        budgets
+    };
+    let spend = |budgets: &Budgets, most: usize| {
+        (0..most)
+            .filter(|_| budgets.draw("acme", None, Priority::Routine, at(0)).is_ok())
+            .count()
+    };
+    let take = |budgets: &Budgets, stored: &Stored, partitions: &Partitions| {
+        let rows = stored.iter().map(|(key, (window_start, spent))| Spent {
+            partition: 0,
+            key: key.clone(),
+            window_start: *window_start,
+            spent: *spent,
+        });
+        budgets.restore(rows, at(0));
+        budgets.take_partitions(partitions);
+    };
+    let half: Partitions = (0..128).collect();
+    let rest = Partitions::ALL.without(&half);
+    let (first, second) = (node(), node());
+    let mut stored = Stored::new();
+    assert_eq!(spend(&first, 10), 0, "nothing is owned yet");
+    take(&first, &stored, &half);
+    take(&second, &stored, &rest);
+    let mut spent = spend(&first, 300) + spend(&second, 5_000);
+    assert!((700..1_000).contains(&spent), "{spent}");
+
+    // Handed over in good order: what is left of the half can be spent elsewhere, and no more.
+    first.close_for(&half);
+    put(&mut stored, first.take_changes(at(0)));
+    first.confirm();
+    first.forget_partitions(&half);
+    assert_eq!(spend(&first, 5_000), 0);
+    let of_half = stored.clone();
+    take(&second, &of_half, &half);
+    spent += spend(&second, 5_000);
+    assert_eq!(spent, 1_000);
+
+    // The one that is left dies: what it had leased counts as spent.
+    put(&mut stored, second.take_changes(at(0)));
+    let third = node();
+    take(&third, &stored, &Partitions::ALL);
+    assert_eq!(spend(&third, 5_000), 0);
 }

@@ -31,14 +31,22 @@ pub(super) struct Books {
     /// Breaches that began or ended since they were last written.
     pub(super) changed: HashMap<(DeviceId, u8, Timestamp), Breach>,
     pub(super) parked: HashMap<AccountId, Parked>,
-    /// When this server started, and when the one before it last counted.
-    pub(super) started_at: Second,
-    pub(super) down_from: Second,
+    /// The last time that nobody watched each partition.
+    pub(super) standstills: HashMap<u16, Standstill>,
     /// Everything is counted at least up to here.
     pub(super) counted_until: Second,
     pub(super) is_count_written: bool,
     /// Accounts are being put in for the first time.
     pub(super) is_starting: bool,
+}
+
+/// A time during which nobody watched.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Standstill {
+    /// When the server, or the node, of before last counted.
+    pub(super) from: Second,
+    /// When this one took over.
+    pub(super) to: Second,
 }
 
 /// A change of a device.
@@ -208,6 +216,18 @@ impl Books {
         metrics::gauge!("livewatt_freshness_breaches_open").set(self.open.len() as f64);
     }
 
+    fn standstill(&self, partition: u16) -> Standstill {
+        self.standstills
+            .get(&partition)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// Until when the time of an account was counted when its partition was taken over.
+    pub(super) fn counted_at_start(&self, account: AccountId) -> Second {
+        self.standstill(account.partition()).from
+    }
+
     /// What kept us from confirming a block of a device that can be reached.
     fn reason(&self, account: &AccountFacts, slot: &DeviceSlot, began: Second) -> BreachReason {
         let trouble = account.trouble.as_ref().map(|(reason, _)| *reason);
@@ -217,11 +237,12 @@ impl Books {
         {
             return reason;
         }
-        let caught_up = self.started_at.saturating_add(CATCHING_UP);
-        let is_unasked = account.asked_at.is_none_or(|at| at < self.started_at);
-        if self.down_from < self.started_at
+        let standstill = self.standstill(account.partition);
+        let caught_up = standstill.to.saturating_add(CATCHING_UP);
+        let is_unasked = account.asked_at.is_none_or(|at| at < standstill.to);
+        if standstill.from < standstill.to
             && is_unasked
-            && (self.down_from..=caught_up).contains(&began)
+            && (standstill.from..=caught_up).contains(&began)
         {
             return BreachReason::ServerDown;
         }

@@ -4,16 +4,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use livewatt_domain::{
     Timestamp,
-    age::{BlockAge, Breach, Grace, moment, second},
+    age::{BlockAge, Grace, moment, second},
     device::Device,
     fact::{Completeness, Field, Observation, Presence},
     id::DeviceId,
+    partition::Partitions,
 };
-use livewatt_store::FleetDevice;
+use livewatt_store::{AgeState, FleetDevice};
 
 use super::{
     AccountFacts, Before, BlockView, DeviceAges,
-    books::{Books, Step, index_of},
+    books::{Books, Standstill, Step, index_of},
     confirmation::{confirmation, duration, stored_confirmation},
 };
 use crate::fleet::slot::{AccountSlot, DeviceSlot};
@@ -27,14 +28,28 @@ impl Ledger {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over what was stored: until when time was counted, and the breaches still open.
-    pub(crate) fn restore(&self, now: Timestamp, until: Option<Timestamp>, open: Vec<Breach>) {
+    /// Takes over what was stored of partitions: until when time was counted there, and the breaches
+    /// still open.
+    pub(crate) fn restore(&self, now: Timestamp, of: &Partitions, stored: AgeState) {
         let mut books = self.books();
-        books.started_at = second(now);
-        books.down_from = until.map_or(books.started_at, second).min(books.started_at);
-        books.counted_until = books.down_from;
+        let now = second(now);
+        for partition in of.iter() {
+            let until = stored.counted_until.get(usize::from(partition)).copied();
+            let from = until.flatten().map_or(now, second).min(now);
+            books
+                .standstills
+                .insert(partition, Standstill { from, to: now });
+        }
+        if books.counted_until == 0 {
+            books.counted_until = books
+                .standstills
+                .values()
+                .map(|s| s.from)
+                .min()
+                .unwrap_or(now);
+        }
         books.is_starting = true;
-        for breach in open {
+        for breach in stored.open {
             if let Some(index) = index_of(breach.kind, breach.block) {
                 books.open.insert((breach.device, index), breach);
             }
@@ -65,7 +80,9 @@ impl Ledger {
         });
         DeviceAges {
             blocks: blocks.collect(),
-            until: books.counted_until.max(second(device.last_seen)),
+            until: books
+                .counted_at_start(device.account_id)
+                .max(second(device.last_seen)),
             vendor: books.vendor(&device.vendor),
             is_unreachable: device.is_reachable == Some(false),
         }
@@ -187,6 +204,15 @@ impl Ledger {
         for block in 0..slot.ages.blocks.len() {
             books.close(slot.id, block as u8, second(now));
         }
+    }
+
+    /// A device that another node watches from now on: what is open of it stays open.
+    pub(in crate::fleet) fn let_go(&self, slot: &DeviceSlot) {
+        let mut books = self.books();
+        for block in 0..slot.ages.blocks.len() {
+            books.open.remove(&(slot.id, block as u8));
+        }
+        books.count_open();
     }
 
     /// The ages of a device's blocks, for people to read.

@@ -53,6 +53,7 @@ impl DeviceAges {
 #[derive(Debug, Clone)]
 pub(crate) struct AccountFacts {
     client: ClientId,
+    partition: u16,
     is_push_only: bool,
     /// The last attempt, unless it went well.
     trouble: Option<(BreachReason, AttemptOutcome)>,
@@ -74,6 +75,7 @@ impl AccountSlot {
         let last = self.attempts.last();
         AccountFacts {
             client: self.client,
+            partition: self.partition,
             is_push_only: self.shape == ReadShape::PushOnly,
             trouble: last.and_then(|(_, outcome)| {
                 BreachReason::of_outcome(outcome).map(|reason| (reason, outcome))

@@ -8,6 +8,7 @@ use livewatt_domain::{
     fact::Field,
     id::{AccountId, ClientId},
     kind::DeviceKind,
+    partition::Partitions,
 };
 use livewatt_store::{AgeHour, LostDevice};
 
@@ -96,7 +97,7 @@ impl Ledger {
             }
         }
         let until = match books.is_starting {
-            true => books.counted_until,
+            true => books.counted_at_start(id),
             false => second(now),
         };
         let parked = books.parked.entry(id).or_insert(Parked {
@@ -105,6 +106,27 @@ impl Ledger {
             blocks: Vec::new(),
         });
         parked.blocks.extend(blocks);
+    }
+
+    /// Counts the time of the parked accounts of partitions, and forgets them.
+    pub(in crate::fleet) fn hand_over_parked(&self, partitions: &Partitions, now: Timestamp) {
+        let mut books = self.books();
+        let Books { parked, rows, .. } = &mut *books;
+        parked.retain(|id, account| {
+            let stays = !partitions.contains(id.partition());
+            if !stays {
+                account.count(rows, second(now));
+            }
+            stays
+        });
+    }
+
+    /// Forgets the parked accounts of partitions.
+    pub(in crate::fleet) fn drop_parked(&self, partitions: &Partitions) {
+        let mut books = self.books();
+        books
+            .parked
+            .retain(|id, _| !partitions.contains(id.partition()));
     }
 
     /// Takes a parked account back, or forgets it; whether it was one.

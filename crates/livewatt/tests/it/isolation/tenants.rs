@@ -98,7 +98,7 @@ async fn write_backlog(settings: &Settings, client: ClientId, count: u64) {
             partition: 0,
             number: fences.0[0],
         };
-        let mut unit = UnitOfWork::new(fence);
+        let mut unit = UnitOfWork::new(Some(fence));
         unit.events = (begin..begin + UNIT)
             .map(|number| {
                 let (device, version) = (devices[(number % DEVICES) as usize], number / DEVICES + 1);
