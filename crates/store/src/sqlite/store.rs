@@ -21,7 +21,7 @@ use super::{
 use crate::{
     AccountsOf, AgeHour, AgeQuery, BreachList, BudgetUsage, Fences, FleetAccount, FleetDevice,
     LaneStep, LogPage, LogQuery, LostDevice, Page, PageRequest, PresenceFlush, SealedCredentials,
-    Store, StoreError, StoreFigures, StoreResult, StoredToken, UnitOfWork, User,
+    Store, StoreError, StoreFigures, StoreResult, StoredToken, UnitOfWork, User, flush,
 };
 
 /// Rows of dropped slices deleted in one go: some tens of milliseconds.
@@ -176,7 +176,7 @@ impl Store for SqliteStore {
     }
 
     async fn flush_presence(&self, flush: PresenceFlush) -> StoreResult<()> {
-        let (pieces, sums) = commit::pieces(flush);
+        let (pieces, sums) = flush::pieces(flush);
         let pieces: Vec<_> = pieces
             .into_iter()
             .map(|piece| {
