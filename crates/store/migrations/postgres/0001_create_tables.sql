@@ -229,7 +229,7 @@ create table log_heads (
 -- The partitions of the events, one after the other as they were begun. day: days since 1970, in
 -- UTC.
 create table event_slices (
-    slice bigint primary key,
+    slice bigint generated always as identity primary key,
     day   bigint not null
 );
 

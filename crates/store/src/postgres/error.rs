@@ -48,3 +48,14 @@ pub(super) fn is_about_the_content(error: &StoreError) -> bool {
         | StoreError::Closed => false,
     }
 }
+
+/// Whether the server gave up a transaction to end a deadlock; it may succeed when tried again.
+pub(super) fn is_deadlock(error: &StoreError) -> bool {
+    let StoreError::Unusable { source, .. } = error else {
+        return false;
+    };
+    match source.downcast_ref::<Error>() {
+        Some(Error::Database(error)) => error.code().as_deref() == Some("40P01"),
+        _ => false,
+    }
+}

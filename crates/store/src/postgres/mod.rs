@@ -1,24 +1,46 @@
 //! The store in a PostgreSQL database, version 15 or later, for any number of processes.
 
+mod accounts;
+mod ages;
+mod clients;
+mod commit;
+mod devices;
 mod error;
+mod fences;
+mod fleet;
+mod links;
+mod log;
 mod open;
+mod operation;
+mod paging;
+mod presence;
+mod slices;
 mod statement;
+mod store;
+mod users;
+mod webhooks;
 
 pub use open::PostgresOptions;
 
 use std::{
     ops::{Deref, DerefMut},
+    sync::Arc,
     time::Instant,
 };
 
-use sqlx::{PgConnection, PgPool, Postgres, Transaction, pool::PoolConnection};
+use sqlx::{PgConnection, Postgres, Transaction, pool::PoolConnection};
 
+use self::{
+    commit::{Committers, Context},
+    slices::Slices,
+};
 use crate::error::StoreResult;
 
-/// A store in a PostgreSQL database.
+/// A store in a PostgreSQL database. Dropping it writes what is queued.
 #[derive(Debug)]
 pub struct PostgresStore {
-    pool: PgPool,
+    committers: Committers,
+    context: Arc<Context>,
 }
 
 impl PostgresStore {
@@ -32,15 +54,21 @@ impl PostgresStore {
     /// - [`StoreError::NewerSchema`](crate::StoreError::NewerSchema) if a newer version of Livewatt
     ///   has written it.
     pub async fn open(options: &PostgresOptions) -> StoreResult<Self> {
-        let pool = open::open(options).await?;
-        Ok(Self { pool })
+        let context = Arc::new(Context {
+            pool: open::open(options).await?,
+            slices: Slices::default(),
+        });
+        Ok(Self {
+            committers: Committers::start(&context),
+            context,
+        })
     }
 
     /// A connection to read with.
     async fn read(&self) -> StoreResult<Reading> {
         let access = Access("read", Instant::now());
         Ok(Reading {
-            connection: self.pool.acquire().await?,
+            connection: self.context.pool.acquire().await?,
             _access: access,
         })
     }
@@ -49,7 +77,7 @@ impl PostgresStore {
     async fn snapshot(&self) -> StoreResult<Writing> {
         let access = Access("read", Instant::now());
         let begin = "begin isolation level repeatable read read only";
-        let transaction = self.pool.begin_with(begin).await?;
+        let transaction = self.context.pool.begin_with(begin).await?;
         Ok(Writing {
             transaction,
             _access: access,
@@ -60,7 +88,7 @@ impl PostgresStore {
     async fn write(&self) -> StoreResult<Writing> {
         let access = Access("write", Instant::now());
         Ok(Writing {
-            transaction: self.pool.begin().await?,
+            transaction: self.context.pool.begin().await?,
             _access: access,
         })
     }

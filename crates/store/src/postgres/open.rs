@@ -23,6 +23,14 @@ const OLDEST_SERVER: i64 = 15;
 pub(super) const LOCKS: i32 = 0x4c57_5454;
 /// Held while migrations are applied.
 pub(super) const MIGRATION_LOCK: i32 = 1;
+/// Held while a slice of the event log is begun or dropped.
+pub(super) const SLICE_LOCK: i32 = 2;
+/// Held while tables of dropped slices are cleared away.
+pub(super) const CLEARING_LOCK: i32 = 3;
+/// Held while sums of ages are added to.
+pub(super) const AGES_LOCK: i32 = 4;
+/// Keys of the locks of slices: this and the slice.
+pub(super) const SLICE_LOCKS: i32 = LOCKS + 1;
 
 /// How long a caller waits for a connection of the pool, or for a server that is starting.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
