@@ -17,6 +17,8 @@ mod presence;
 mod slices;
 mod statement;
 mod store;
+#[cfg(test)]
+mod tests;
 mod users;
 mod webhooks;
 
