@@ -15,14 +15,19 @@ mod cluster;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod error;
+mod flush;
+mod groups;
+mod postgres;
 mod sqlite;
 mod types;
+mod values;
 
 pub use cluster::{
     Cluster, ClusterView, Lease, Letter, Node, NodeStatus, StationSocket, StoredLetter,
     UnknownWake, Wake,
 };
 pub use error::{BoxError, StoreError, StoreResult};
+pub use postgres::{PostgresOptions, PostgresStore};
 pub use sqlite::{CommitStats, Inspection, SqliteOptions, SqliteStore};
 pub use types::*;
 

@@ -14,6 +14,7 @@ pub mod log;
 pub mod operation;
 pub mod paging;
 pub mod presence;
+pub mod private_postgres;
 pub mod units;
 pub mod webhooks;
 

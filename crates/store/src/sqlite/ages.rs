@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 use livewatt_domain::{
     age::{AgeTally, Breach},
-    fact::Field,
     id::{ClientId, DeviceId, PARTITIONS},
     kind::DeviceKind,
     vendor::VendorName,
@@ -14,6 +13,7 @@ use super::statement::{Columns, execute, json, query_all, query_one, unreadable}
 use crate::{
     error::StoreResult,
     types::{AgeHour, AgeQuery, AgeState, BreachCount, BreachList, BreachRecord},
+    values::block,
 };
 
 /// Adds sums to those stored. Those of a client that is gone are passed over.
@@ -221,11 +221,6 @@ pub(super) fn forget_before(connection: &Connection, moment: Timestamp) -> Store
         moment,
     )?;
     Ok(())
-}
-
-/// A block by its name; `None` if no kind has it any more.
-fn block(kind: DeviceKind, name: &str) -> Option<&'static str> {
-    Field::blocks(kind).find(|block| *block == name)
 }
 
 fn decode(columns: &mut Columns<'_, '_>) -> StoreResult<Option<BreachRecord>> {

@@ -2,7 +2,8 @@
 
 use rusqlite::ffi;
 
-use crate::error::{BoxError, StoreError};
+use crate::error::StoreError;
+pub(super) use crate::error::{copy, unusable};
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
@@ -24,40 +25,5 @@ impl From<rusqlite::Error> for StoreError {
                 source: error.into(),
             },
         }
-    }
-}
-
-/// The same failure for another caller, since the cause cannot be shared.
-pub(super) fn copy(error: &StoreError) -> StoreError {
-    let text = |source: &BoxError| BoxError::from(source.to_string());
-    match error {
-        StoreError::Conflict => StoreError::Conflict,
-        StoreError::Fenced { partition } => StoreError::Fenced {
-            partition: *partition,
-        },
-        StoreError::Duplicate => StoreError::Duplicate,
-        StoreError::DiskFull => StoreError::DiskFull,
-        StoreError::NewerSchema { found, known } => StoreError::NewerSchema {
-            found: *found,
-            known: *known,
-        },
-        StoreError::Damaged(source) => StoreError::Damaged(text(source)),
-        StoreError::Unusable { action, source } => StoreError::Unusable {
-            action,
-            source: text(source),
-        },
-        StoreError::Unreadable { what, source } => StoreError::Unreadable {
-            what,
-            source: text(source),
-        },
-        StoreError::Closed => StoreError::Closed,
-    }
-}
-
-/// Turns any cause into "the database cannot be …".
-pub(super) fn unusable<E: Into<BoxError>>(action: &'static str) -> impl FnOnce(E) -> StoreError {
-    move |source| StoreError::Unusable {
-        action,
-        source: source.into(),
     }
 }

@@ -1,13 +1,9 @@
 //! What a starting server reads of every account and device: from narrow rows and covering indexes
 //! alone, page by page in the order of the IDs, so that a million take seconds and no memory.
 
-use std::collections::BTreeMap;
-
-use jiff::Timestamp;
 use livewatt_domain::{
     account::AccountStatus,
-    device::{Stamps, VendorDevice},
-    fact::Field,
+    device::VendorDevice,
     id::{AccountId, ClientId, DeviceId},
     partition::Partitions,
 };
@@ -15,9 +11,11 @@ use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use super::statement::{json, query_all};
+pub(super) use crate::values::told;
 use crate::{
     error::StoreResult,
     types::{FleetAccount, FleetDevice, LostDevice},
+    values::read_told,
 };
 
 pub(super) fn accounts(
@@ -122,21 +120,4 @@ fn some_of(partitions: &Partitions) -> StoreResult<Option<String>> {
         return Ok(None);
     }
     json(&partitions.iter().collect::<Vec<u16>>()).map(Some)
-}
-
-/// When blocks were last told, as it is stored: milliseconds by block.
-pub(super) fn told(stamps: &Stamps) -> StoreResult<String> {
-    let told = stamps.told_blocks().into_iter();
-    let told: BTreeMap<&str, i64> = told
-        .map(|(block, at)| (block, at.as_millisecond()))
-        .collect();
-    json(&told)
-}
-
-fn read_told(told: BTreeMap<String, i64>) -> Vec<(&'static str, Timestamp)> {
-    let known = told.into_iter().filter_map(|(block, at)| {
-        let block = Field::block_named(&block)?;
-        Some((block, Timestamp::from_millisecond(at).ok()?))
-    });
-    known.collect()
 }

@@ -6,10 +6,14 @@ use rusqlite::{
 };
 
 use jiff::Timestamp;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::error::{BoxError, StoreError, StoreResult};
+pub(super) use crate::values::{json, signed, unreadable};
+use crate::{
+    error::{BoxError, StoreResult},
+    values::time,
+};
 
 /// Runs a statement; returns the number of rows changed.
 pub(super) fn execute(
@@ -141,31 +145,6 @@ impl Columns<'_, '_> {
             .transpose()
             .map_err(unreadable(what))
     }
-}
-
-/// A value as JSON, to be stored.
-pub(super) fn json<T: Serialize>(value: &T) -> StoreResult<String> {
-    serde_json::to_string(value).map_err(|error| StoreError::Unusable {
-        action: "written",
-        source: error.into(),
-    })
-}
-
-/// An unsigned number as SQLite stores it.
-pub(super) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// Turns any cause into "a stored … cannot be read".
-pub(super) fn unreadable<E: Into<BoxError>>(what: &'static str) -> impl FnOnce(E) -> StoreError {
-    move |source| StoreError::Unreadable {
-        what,
-        source: source.into(),
-    }
-}
-
-fn time(milliseconds: i64) -> StoreResult<Timestamp> {
-    Timestamp::from_millisecond(milliseconds).map_err(unreadable("time"))
 }
 
 /// The ID of a page key whose rows have UUIDs, as it is stored.

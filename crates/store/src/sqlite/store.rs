@@ -22,6 +22,7 @@ use crate::{
     AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, Fences, FleetAccount,
     FleetDevice, LaneStep, LogPage, LogQuery, LostDevice, Page, PageRequest, PresenceFlush,
     SealedCredentials, Store, StoreError, StoreFigures, StoreResult, StoredToken, UnitOfWork, User,
+    flush,
 };
 
 /// Rows of dropped slices deleted in one go: some tens of milliseconds.
@@ -180,7 +181,7 @@ impl Store for SqliteStore {
     }
 
     async fn flush_presence(&self, flush: PresenceFlush) -> StoreResult<()> {
-        let (pieces, sums) = commit::pieces(flush);
+        let (pieces, sums) = flush::pieces(flush);
         let pieces: Vec<_> = pieces
             .into_iter()
             .map(|piece| {

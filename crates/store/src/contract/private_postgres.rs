@@ -1,0 +1,195 @@
+//! A PostgreSQL server for the tests of one process: nothing needs to be running, nothing is left
+//! behind.
+//!
+//! A shell makes and starts the server, on a socket in a temporary directory, and then waits on a
+//! pipe from us, which also carries requests for databases. However this process ends, the pipe
+//! closes, and the shell stops the server and removes the directory.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+/// The oldest version that will do.
+const OLDEST: u32 = 15;
+
+/// `$1`: the directory of the server's programs. Whoever is root is somebody else for the server,
+/// which refuses root.
+const KEEPER: &str = r#"
+set -u
+trap '' HUP INT TERM
+bin=$1
+dir=$(mktemp -d "${TMPDIR:-/tmp}/livewatt-postgres.XXXXXX") || exit 1
+as_owner() { "$@"; }
+if [ "$(id -u)" = 0 ]; then
+    chown postgres "$dir"
+    as_owner() { setpriv --reuid=postgres --regid=postgres --clear-groups -- "$@"; }
+fi
+cd "$dir"
+server() { as_owner "$bin/pg_ctl" -D "$dir/data" -l "$dir/server.log" -w -t 60 "$@" >"$dir/log" 2>&1; }
+finish() { server -m immediate stop; cd /; rm -rf "$dir"; }
+trap finish EXIT
+as_owner "$bin/initdb" -D "$dir/data" -U livewatt -A trust -E UTF8 --locale=C --no-sync \
+    >"$dir/log" 2>&1 || { cat "$dir/log" >&2; exit 1; }
+cat >>"$dir/data/postgresql.conf" <<SETTINGS
+unix_socket_directories = '$dir'
+listen_addresses = ''
+max_connections = 300
+shared_buffers = 64MB
+fsync = off
+synchronous_commit = on
+full_page_writes = off
+autovacuum_naptime = 10s
+SETTINGS
+server start || { cat "$dir/log" "$dir/server.log" >&2; exit 1; }
+echo "$dir"
+while read -r request name; do
+    case $request in
+        create) "$bin/createdb" -h "$dir" -U livewatt "$name" ;;
+        drop) "$bin/dropdb" -h "$dir" -U livewatt --force --if-exists "$name" ;;
+        restart) server -m immediate restart ;;
+        stop) server -m immediate stop ;;
+        start) server start ;;
+    esac >&2 && echo ok || echo failed
+done
+"#;
+
+/// A server of our own.
+#[derive(Debug)]
+pub struct PrivatePostgres {
+    directory: PathBuf,
+    keeper: Mutex<Keeper>,
+    databases: AtomicU32,
+}
+
+#[derive(Debug)]
+struct Keeper {
+    requests: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    /// Ends by itself when `requests` is closed.
+    _shell: Child,
+}
+
+/// A database of a private server, dropped with this.
+#[derive(Debug)]
+pub struct PrivateDatabase<'a> {
+    server: &'a PrivatePostgres,
+    name: String,
+}
+
+impl PrivatePostgres {
+    /// The server of this process, started by the first who asks.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<PrivatePostgres> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// Starts one more, for tests that stop it.
+    ///
+    /// # Panics
+    /// If there are no programs of a server, or it does not start.
+    pub fn start() -> Self {
+        let programs = programs().unwrap_or_else(|| {
+            panic!("PostgreSQL {OLDEST} or later is needed: install the Debian package postgresql")
+        });
+        let mut shell = Command::new("sh")
+            .args(["-c", KEEPER, "keeper"])
+            .arg(programs)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell starts");
+        let requests = shell.stdin.take().expect("it was asked for");
+        let answers = shell.stdout.take().expect("it was asked for");
+        let mut keeper = Keeper {
+            requests,
+            answers: BufReader::new(answers),
+            _shell: shell,
+        };
+        let directory = PathBuf::from(keeper.answer());
+        assert!(directory.is_absolute(), "the server did not start");
+        Self {
+            directory,
+            keeper: Mutex::new(keeper),
+            databases: AtomicU32::new(0),
+        }
+    }
+
+    /// A new database with nothing in it.
+    pub fn database(&self) -> PrivateDatabase<'_> {
+        let number = self.databases.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{number}");
+        self.request(&format!("create {name}"));
+        PrivateDatabase { server: self, name }
+    }
+
+    /// Stops the server at once, as if it were killed, and starts it again.
+    pub fn restart(&self) {
+        self.request("restart");
+    }
+
+    /// Stops the server at once.
+    pub fn stop(&self) {
+        self.request("stop");
+    }
+
+    /// Starts it after a stop.
+    pub fn start_again(&self) {
+        self.request("start");
+    }
+
+    fn request(&self, request: &str) {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        writeln!(keeper.requests, "{request}").expect("the keeper listens");
+        assert_eq!(keeper.answer(), "ok", "{request}");
+    }
+}
+
+impl Keeper {
+    fn answer(&mut self) -> String {
+        let mut line = String::new();
+        self.answers
+            .read_line(&mut line)
+            .expect("the keeper answers");
+        line.trim_end().to_owned()
+    }
+}
+
+impl PrivateDatabase<'_> {
+    /// Its address.
+    pub fn url(&self) -> String {
+        let directory = self.server.directory.display();
+        format!(
+            "postgres://livewatt@localhost/{}?host={directory}",
+            self.name
+        )
+    }
+}
+
+impl Drop for PrivateDatabase<'_> {
+    fn drop(&mut self) {
+        // With the process ending, the keeper may be gone, and the database with it.
+        let keeper = &self.server.keeper;
+        let mut keeper = keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if writeln!(keeper.requests, "drop {}", self.name).is_ok() {
+            keeper.answer();
+        }
+    }
+}
+
+/// The directory with the programs of the newest server that is installed.
+fn programs() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
+    let versions = versions.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let programs = |version: u32| Path::new("/usr/lib/postgresql").join(format!("{version}/bin"));
+    versions
+        .filter(|version| *version >= OLDEST && programs(*version).join("initdb").exists())
+        .max()
+        .map(programs)
+}

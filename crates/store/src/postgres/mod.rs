@@ -1,0 +1,159 @@
+//! The store in a PostgreSQL database, version 15 or later, for any number of processes.
+
+mod accounts;
+mod ages;
+mod clients;
+mod commit;
+mod devices;
+mod error;
+mod fences;
+mod fleet;
+mod letters;
+mod links;
+mod log;
+mod nodes;
+mod open;
+mod operation;
+mod paging;
+mod presence;
+mod slices;
+mod statement;
+mod store;
+#[cfg(test)]
+mod tests;
+mod users;
+mod wakes;
+mod webhooks;
+
+pub use open::PostgresOptions;
+
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+    time::Instant,
+};
+
+use sqlx::{PgConnection, Postgres, Transaction, pool::PoolConnection};
+
+use self::{
+    commit::{Committers, Context},
+    nodes::Nodes,
+    slices::Slices,
+};
+use crate::error::StoreResult;
+
+/// A store in a PostgreSQL database. Dropping it writes what is queued.
+#[derive(Debug)]
+pub struct PostgresStore {
+    committers: Committers,
+    context: Arc<Context>,
+    nodes: Arc<Nodes>,
+}
+
+impl PostgresStore {
+    /// Connects to a database and brings its schema up to date, or makes it.
+    ///
+    /// # Errors
+    /// - [`StoreError::Unusable`](crate::StoreError::Unusable) if it cannot be reached, does not
+    ///   let us in, or is older than version 15.
+    /// - [`StoreError::Damaged`](crate::StoreError::Damaged) if it is the database of another
+    ///   program.
+    /// - [`StoreError::NewerSchema`](crate::StoreError::NewerSchema) if a newer version of Livewatt
+    ///   has written it.
+    pub async fn open(options: &PostgresOptions) -> StoreResult<Self> {
+        let context = Arc::new(Context {
+            pool: open::open(options).await?,
+            slices: Slices::default(),
+        });
+        Ok(Self {
+            committers: Committers::start(&context),
+            nodes: Arc::new(Nodes(context.clone())),
+            context,
+        })
+    }
+
+    /// A connection to read with.
+    async fn read(&self) -> StoreResult<Reading> {
+        let access = Access("read", Instant::now());
+        Ok(Reading {
+            connection: self.context.pool.acquire().await?,
+            _access: access,
+        })
+    }
+
+    /// Begins a transaction in which everything that is read is of one moment.
+    async fn snapshot(&self) -> StoreResult<Writing> {
+        let access = Access("read", Instant::now());
+        let begin = "begin isolation level repeatable read read only";
+        let transaction = self.context.pool.begin_with(begin).await?;
+        Ok(Writing {
+            transaction,
+            _access: access,
+        })
+    }
+
+    /// Begins a transaction that writes.
+    async fn write(&self) -> StoreResult<Writing> {
+        let access = Access("write", Instant::now());
+        Ok(Writing {
+            transaction: self.context.pool.begin().await?,
+            _access: access,
+        })
+    }
+}
+
+/// A connection to read with, and since when.
+struct Reading {
+    connection: PoolConnection<Postgres>,
+    _access: Access,
+}
+
+impl Deref for Reading {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Reading {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}
+
+/// A transaction, and since when. Dropped without a commit, it is rolled back.
+struct Writing {
+    transaction: Transaction<'static, Postgres>,
+    _access: Access,
+}
+
+impl Writing {
+    async fn commit(self) -> StoreResult<()> {
+        Ok(self.transaction.commit().await?)
+    }
+}
+
+impl Deref for Writing {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for Writing {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.transaction
+    }
+}
+
+/// Measures how long the database was used, from the asking for a connection to the end.
+struct Access(&'static str, Instant);
+
+impl Drop for Access {
+    fn drop(&mut self) {
+        metrics::histogram!("livewatt_store_seconds", "access" => self.0)
+            .record(self.1.elapsed().as_secs_f64());
+    }
+}

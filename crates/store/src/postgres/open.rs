@@ -1,0 +1,249 @@
+//! Connecting: what is asked of a server, settings of each connection, migrations.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use sqlx::{
+    ConnectOptions, Connection, Executor, PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    raw_sql,
+};
+
+use super::statement::{execute, query_one, sql};
+use crate::error::{BoxError, StoreError, StoreResult, unusable};
+
+/// The migrations, in order; the number of a database's schema is the number of those applied.
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/postgres/0001_create_tables.sql"),
+    include_str!("../../migrations/postgres/0002_share_between_nodes.sql"),
+];
+
+/// The oldest server that is known to work.
+const OLDEST_SERVER: i64 = 15;
+
+/// Keys of the advisory locks that are ours: `LWTT` and a number.
+pub(super) const LOCKS: i32 = 0x4c57_5454;
+/// Held while migrations are applied.
+pub(super) const MIGRATION_LOCK: i32 = 1;
+/// Held while a slice of the event log is begun or dropped.
+pub(super) const SLICE_LOCK: i32 = 2;
+/// Held while tables of dropped slices are cleared away.
+pub(super) const CLEARING_LOCK: i32 = 3;
+/// Held while sums of ages are added to.
+pub(super) const AGES_LOCK: i32 = 4;
+/// Shared by who writes for a partition, held by who raises fences.
+pub(super) const FENCE_LOCK: i32 = 5;
+/// Keys of the locks of slices: this and the slice.
+pub(super) const SLICE_LOCKS: i32 = LOCKS + 1;
+
+/// How long a caller waits for a connection of the pool, or for a server that is starting.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection that was idle for longer is tried before it is used: it may be a dead one.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+/// Statements kept prepared per connection: more than there are, with those that name a slice.
+const PREPARED_STATEMENTS: usize = 256;
+
+/// What every connection says first. No statement of ours takes long, so one that does is stuck;
+/// who forgets a transaction must not hold up everybody. The order of commits is built on what
+/// "read committed" says.
+const SETTINGS: &str = "set statement_timeout = '30s';
+    set idle_in_transaction_session_timeout = '5s';
+    set lock_timeout = '10s';
+    set default_transaction_isolation = 'read committed'";
+
+/// Where a database is and how it is used.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresOptions {
+    /// `postgres://user:password@host:port/database`, with `?sslmode=verify-full&sslrootcert=…`
+    /// and the like.
+    pub url: String,
+    /// Connections that can be open at once; at least 4.
+    pub connections: u32,
+}
+
+impl fmt::Debug for PostgresOptions {
+    /// Without the address, which holds a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresOptions")
+            .field("connections", &self.connections)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PostgresOptions {
+    /// The usual options for a database.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            connections: 16,
+        }
+    }
+
+    /// What the address says, and what we say to any server.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] if the address is none.
+    pub(super) fn connect_options(&self) -> StoreResult<PgConnectOptions> {
+        let options = PgConnectOptions::from_str(&self.url).map_err(unusable("opened"))?;
+        let options = match options.get_application_name() {
+            Some(_) => options,
+            None => options.application_name("livewatt"),
+        };
+        Ok(options
+            .statement_cache_capacity(PREPARED_STATEMENTS)
+            .disable_statement_logging())
+    }
+}
+
+/// Where a server is, for people: without the password.
+pub(super) fn place(options: &PgConnectOptions) -> String {
+    let host = match options.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => options.get_host().to_owned(),
+    };
+    let database = options.get_database().unwrap_or(options.get_username());
+    format!(
+        "PostgreSQL at {host}:{}, database {database}",
+        options.get_port()
+    )
+}
+
+/// Connects once, outside of any pool.
+pub(super) async fn connect(options: &PgConnectOptions) -> StoreResult<PgConnection> {
+    let connecting = async {
+        let mut connection = PgConnection::connect_with(options).await?;
+        connection.execute(raw_sql(SETTINGS)).await?;
+        Ok(connection)
+    };
+    let connected = tokio::time::timeout(ACQUIRE_TIMEOUT, connecting).await;
+    connected
+        .unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))
+        .map_err(|error| match StoreError::from(error) {
+            StoreError::Unusable { source, .. } => at(options, source),
+            other => other,
+        })
+}
+
+/// "The database cannot be opened", saying which.
+fn at(options: &PgConnectOptions, source: BoxError) -> StoreError {
+    unusable("opened")(format!("{}: {source}", place(options)))
+}
+
+pub(super) async fn open(options: &PostgresOptions) -> StoreResult<PgPool> {
+    let connect_options = options.connect_options()?;
+    let mut connection = connect(&connect_options).await?;
+    check_version(&mut connection)
+        .await
+        .map_err(|problem| at(&connect_options, problem))?;
+    migrate(&mut connection).await?;
+    // The server takes note by itself if it does not hear the farewell.
+    let _ = connection.close().await;
+    Ok(pool(options, connect_options))
+}
+
+fn pool(options: &PostgresOptions, connect_options: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(options.connections.max(4))
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                connection.execute(raw_sql(SETTINGS)).await?;
+                Ok(())
+            })
+        })
+        .before_acquire(|connection, about| {
+            Box::pin(async move {
+                if about.idle_for >= TRUSTED_FOR {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(connect_options)
+}
+
+/// The version of a server, such as 150004 for 15.4.
+pub(super) async fn server_version(connection: &mut PgConnection) -> StoreResult<i64> {
+    let version = sql("select current_setting('server_version_num')::bigint");
+    let version = query_one(connection, version, |columns| columns.take()).await?;
+    Ok(version.unwrap_or_default())
+}
+
+async fn check_version(connection: &mut PgConnection) -> Result<(), BoxError> {
+    let found = server_version(connection).await? / 10_000;
+    if found >= OLDEST_SERVER {
+        return Ok(());
+    }
+    let problem = format!(
+        "the server is version {found}; {OLDEST_SERVER} or later is needed: upgrade it (pg_upgrade)"
+    );
+    Err(problem.into())
+}
+
+/// The number of migrations applied to a database that is ours and not too new; 0 if it is empty.
+pub(super) async fn schema_version(connection: &mut PgConnection) -> StoreResult<usize> {
+    let tables = sql("select to_regclass('livewatt_schema') is not null,
+                             to_regclass('clients') is not null");
+    let found = query_one(connection, tables, |columns| {
+        Ok((columns.take::<bool>()?, columns.take::<bool>()?))
+    });
+    match found.await? {
+        Some((true, _)) => {}
+        Some((false, true)) => {
+            return Err(StoreError::Damaged(
+                "it is the database of another program".into(),
+            ));
+        }
+        _ => return Ok(0),
+    }
+    let found = query_one(
+        connection,
+        sql("select version from livewatt_schema"),
+        |columns| columns.take::<i64>(),
+    );
+    let found = found.await?.unwrap_or_default();
+    let known = MIGRATIONS.len();
+    usize::try_from(found)
+        .ok()
+        .filter(|found| *found <= known)
+        .ok_or(StoreError::NewerSchema {
+            found,
+            known: known as i64,
+        })
+}
+
+/// Brings the schema up to date, in one transaction, which servers that start at the same time
+/// wait for.
+async fn migrate(connection: &mut PgConnection) -> StoreResult<()> {
+    let known = MIGRATIONS.len();
+    if schema_version(connection).await? == known {
+        return Ok(());
+    }
+    let mut transaction = connection.begin().await?;
+    let no_limits = "set local statement_timeout = 0; set local lock_timeout = 0";
+    transaction.execute(raw_sql(no_limits)).await?;
+    let lock = sql("select pg_advisory_xact_lock($1, $2)");
+    execute(&mut transaction, lock.bind(LOCKS).bind(MIGRATION_LOCK)).await?;
+    let version = schema_version(&mut transaction).await?;
+    if version == known {
+        return Ok(());
+    }
+    for migration in &MIGRATIONS[version..] {
+        transaction
+            .execute(raw_sql(*migration))
+            .await
+            .map_err(unusable("opened"))?;
+    }
+    let note = "create table if not exists livewatt_schema (version bigint not null);
+        delete from livewatt_schema";
+    transaction.execute(raw_sql(note)).await?;
+    let version_is = sql("insert into livewatt_schema (version) values ($1)");
+    execute(&mut transaction, version_is.bind(known as i64)).await?;
+    transaction.commit().await?;
+    tracing::info!(
+        from = version,
+        to = known,
+        "the database schema was brought up to date"
+    );
+    Ok(())
+}

@@ -1,0 +1,376 @@
+//! The [`Store`] trait: which operation reads and which writes. What each does is in the module of
+//! its table.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use livewatt_domain::{
+    account::{Account, AccountSchedule},
+    client::Client,
+    device::Device,
+    id::{AccountId, ClientId, DeviceId, UserId, WebhookId},
+    kind::DeviceKind,
+    link::LinkSession,
+    partition::Partitions,
+    webhook::{DeliveryAttempt, Lane, Position, Webhook},
+};
+
+use super::{
+    PostgresStore, accounts, ages, clients, devices, fences, fleet, links, log, operation,
+    presence, slices, users, webhooks,
+};
+use crate::{
+    AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, Cluster, Fences,
+    FleetAccount, FleetDevice, LaneStep, LogPage, LogQuery, LostDevice, Page, PageRequest,
+    PresenceFlush, SealedCredentials, Store, StoreFigures, StoreResult, StoredToken, UnitOfWork,
+    User, flush,
+};
+
+#[async_trait]
+impl Store for PostgresStore {
+    fn cluster(&self) -> Option<Arc<dyn Cluster>> {
+        Some(self.nodes.clone())
+    }
+
+    async fn create_client(&self, client: Client, secret_hash: String) -> StoreResult<()> {
+        let mut work = self.write().await?;
+        clients::create(&mut work, &client, &secret_hash).await?;
+        work.commit().await
+    }
+
+    async fn list_clients(&self) -> StoreResult<Vec<Client>> {
+        let mut connection = self.read().await?;
+        clients::list(&mut connection).await
+    }
+
+    async fn find_client(&self, id: ClientId) -> StoreResult<Option<(Client, String)>> {
+        let mut connection = self.read().await?;
+        clients::find(&mut connection, id).await
+    }
+
+    async fn rotate_client_secret(&self, id: ClientId, secret_hash: String) -> StoreResult<bool> {
+        let mut work = self.write().await?;
+        let done = clients::rotate_secret(&mut work, id, &secret_hash).await?;
+        work.commit().await?;
+        Ok(done)
+    }
+
+    async fn delete_client(&self, id: ClientId) -> StoreResult<bool> {
+        let mut work = self.write().await?;
+        let done = clients::delete(&mut work, id).await?;
+        work.commit().await?;
+        Ok(done)
+    }
+
+    async fn save_token(&self, token: StoredToken, now: Timestamp) -> StoreResult<()> {
+        let mut work = self.write().await?;
+        clients::save_token(&mut work, &token, now).await?;
+        work.commit().await
+    }
+
+    async fn find_token(&self, hash: [u8; 32], now: Timestamp) -> StoreResult<Option<StoredToken>> {
+        let mut connection = self.read().await?;
+        clients::find_token(&mut connection, &hash, now).await
+    }
+
+    async fn find_user(&self, client: ClientId, user: UserId) -> StoreResult<Option<User>> {
+        let mut connection = self.read().await?;
+        users::find(&mut connection, client, &user).await
+    }
+
+    async fn list_users(&self, client: ClientId, page: PageRequest) -> StoreResult<Page<User>> {
+        let mut connection = self.read().await?;
+        users::list(&mut connection, client, &page).await
+    }
+
+    async fn delete_user(&self, client: ClientId, user: UserId) -> StoreResult<bool> {
+        let mut work = self.write().await?;
+        let done = users::delete(&mut work, client, &user).await?;
+        work.commit().await?;
+        Ok(done)
+    }
+
+    async fn create_link_session(
+        &self,
+        session: LinkSession,
+        token_hash: [u8; 32],
+    ) -> StoreResult<()> {
+        let mut work = self.write().await?;
+        links::create(&mut work, &session, &token_hash).await?;
+        work.commit().await
+    }
+
+    async fn find_link_session(&self, token_hash: [u8; 32]) -> StoreResult<Option<LinkSession>> {
+        let mut connection = self.read().await?;
+        links::find(&mut connection, &token_hash).await
+    }
+
+    async fn waiting_link_session(&self, account: AccountId) -> StoreResult<Option<LinkSession>> {
+        let mut connection = self.read().await?;
+        links::waiting(&mut connection, account).await
+    }
+
+    async fn save_link_progress(&self, session: LinkSession) -> StoreResult<()> {
+        let mut work = self.write().await?;
+        links::save_progress(&mut work, &session).await?;
+        work.commit().await
+    }
+
+    async fn list_accounts(&self, of: AccountsOf) -> StoreResult<Vec<(Account, AccountSchedule)>> {
+        let mut connection = self.read().await?;
+        accounts::list(&mut connection, &of).await
+    }
+
+    async fn find_account(&self, id: AccountId) -> StoreResult<Option<(Account, AccountSchedule)>> {
+        let mut connection = self.read().await?;
+        accounts::find(&mut connection, id).await
+    }
+
+    async fn account_to_fetch(
+        &self,
+        id: AccountId,
+    ) -> StoreResult<Option<(Account, Option<SealedCredentials>)>> {
+        let mut connection = self.read().await?;
+        accounts::to_fetch(&mut connection, id).await
+    }
+
+    async fn account_with_devices(
+        &self,
+        id: AccountId,
+    ) -> StoreResult<Option<(Account, Vec<Device>)>> {
+        let mut connection = self.snapshot().await?;
+        match accounts::find(&mut connection, id).await? {
+            Some((account, _)) => Ok(Some((
+                account,
+                devices::of_account(&mut connection, id).await?,
+            ))),
+            None => Ok(None),
+        }
+    }
+
+    async fn fleet_accounts(
+        &self,
+        of: Partitions,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> StoreResult<Vec<FleetAccount>> {
+        let mut connection = self.read().await?;
+        fleet::accounts(&mut connection, &of, after, limit).await
+    }
+
+    async fn fleet_devices(
+        &self,
+        of: Partitions,
+        after: Option<DeviceId>,
+        limit: u32,
+    ) -> StoreResult<Vec<FleetDevice>> {
+        let mut connection = self.read().await?;
+        fleet::devices(&mut connection, &of, after, limit).await
+    }
+
+    async fn find_accounts_of_vendor(
+        &self,
+        integration: String,
+        vendor_account_id: String,
+    ) -> StoreResult<Vec<Account>> {
+        let mut connection = self.read().await?;
+        accounts::of_vendor(&mut connection, &integration, &vendor_account_id).await
+    }
+
+    async fn credentials(&self, id: AccountId) -> StoreResult<Option<SealedCredentials>> {
+        let mut connection = self.read().await?;
+        accounts::credentials(&mut connection, id).await
+    }
+
+    async fn devices_of_account(&self, id: AccountId) -> StoreResult<Vec<Device>> {
+        let mut connection = self.read().await?;
+        devices::of_account(&mut connection, id).await
+    }
+
+    async fn find_device(&self, client: ClientId, id: DeviceId) -> StoreResult<Option<Device>> {
+        let mut connection = self.read().await?;
+        devices::find(&mut connection, client, id).await
+    }
+
+    async fn list_devices(
+        &self,
+        client: ClientId,
+        user: Option<UserId>,
+        kind: DeviceKind,
+        page: PageRequest,
+    ) -> StoreResult<Page<Device>> {
+        let mut connection = self.read().await?;
+        devices::list(&mut connection, client, user.as_ref(), kind, &page).await
+    }
+
+    async fn take_fences(&self) -> StoreResult<Fences> {
+        let mut work = self.write().await?;
+        let done = fences::take_all(&mut work).await?;
+        work.commit().await?;
+        Ok(done)
+    }
+
+    async fn commit(&self, unit: UnitOfWork) -> StoreResult<Option<Position>> {
+        self.committers.commit(unit).await
+    }
+
+    async fn flush_presence(&self, flush: PresenceFlush) -> StoreResult<()> {
+        let (pieces, sums) = flush::pieces(flush);
+        for piece in pieces.into_iter().chain([sums]) {
+            if !piece.is_empty() {
+                let mut work = self.write().await?;
+                presence::flush(&mut work, &piece).await?;
+                work.commit().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn budget_usage(&self, of: Partitions) -> StoreResult<Vec<BudgetUsage>> {
+        let mut connection = self.read().await?;
+        presence::budget_usage(&mut connection, &of).await
+    }
+
+    async fn lost_devices(&self, of: Partitions) -> StoreResult<Vec<LostDevice>> {
+        let mut connection = self.read().await?;
+        fleet::lost_devices(&mut connection, &of).await
+    }
+
+    async fn age_state(&self, of: Partitions) -> StoreResult<AgeState> {
+        let mut connection = self.read().await?;
+        ages::state(&mut connection, &of).await
+    }
+
+    async fn age_hours(&self, query: AgeQuery) -> StoreResult<Vec<AgeHour>> {
+        let mut connection = self.read().await?;
+        ages::hours(&mut connection, &query).await
+    }
+
+    async fn breaches(&self, query: AgeQuery, limit: u32) -> StoreResult<BreachList> {
+        let mut connection = self.read().await?;
+        ages::breaches(&mut connection, &query, limit).await
+    }
+
+    async fn events_after(&self, query: LogQuery) -> StoreResult<LogPage> {
+        let mut connection = self.read().await?;
+        log::events_after(&mut connection, &query).await
+    }
+
+    async fn last_position(&self, client: ClientId) -> StoreResult<Position> {
+        let mut connection = self.read().await?;
+        log::last_position(&mut connection, client).await
+    }
+
+    async fn count_events_after(
+        &self,
+        client: ClientId,
+        after: Position,
+        limit: u32,
+    ) -> StoreResult<u32> {
+        let mut connection = self.read().await?;
+        log::count_after(&mut connection, client, after, limit).await
+    }
+
+    async fn newest_event_at(&self) -> StoreResult<Option<Timestamp>> {
+        let mut connection = self.read().await?;
+        log::newest_event_at(&mut connection).await
+    }
+
+    async fn prune(&self, keep_from: Timestamp, now: Timestamp) -> StoreResult<u32> {
+        let mut dropped = 0;
+        loop {
+            let mut work = self.write().await?;
+            if !slices::drop_oldest(&mut work, keep_from, now).await? {
+                break;
+            }
+            work.commit().await?;
+            dropped += 1;
+        }
+        slices::clear_away(&self.context.pool).await?;
+        let mut work = self.write().await?;
+        operation::forget_before(&mut work, keep_from).await?;
+        ages::forget_before(&mut work, keep_from).await?;
+        work.commit().await?;
+        Ok(dropped)
+    }
+
+    async fn create_webhook(&self, webhook: Webhook, cursor: Position) -> StoreResult<()> {
+        let mut work = self.write().await?;
+        webhooks::create(&mut work, &webhook, cursor).await?;
+        work.commit().await
+    }
+
+    async fn list_webhooks(
+        &self,
+        client: ClientId,
+        page: PageRequest,
+    ) -> StoreResult<Page<Webhook>> {
+        let mut connection = self.read().await?;
+        webhooks::list(&mut connection, client, &page).await
+    }
+
+    async fn find_webhook(&self, client: ClientId, id: WebhookId) -> StoreResult<Option<Webhook>> {
+        let mut connection = self.read().await?;
+        webhooks::find(&mut connection, client, id).await
+    }
+
+    async fn update_webhook(&self, webhook: Webhook) -> StoreResult<bool> {
+        let mut work = self.write().await?;
+        let done = webhooks::update(&mut work, &webhook).await?;
+        work.commit().await?;
+        Ok(done)
+    }
+
+    async fn delete_webhook(&self, client: ClientId, id: WebhookId) -> StoreResult<bool> {
+        let mut work = self.write().await?;
+        let done = webhooks::delete(&mut work, client, id).await?;
+        work.commit().await?;
+        Ok(done)
+    }
+
+    async fn active_webhooks(&self) -> StoreResult<Vec<(Webhook, Vec<Lane>)>> {
+        let mut connection = self.read().await?;
+        webhooks::active(&mut connection).await
+    }
+
+    async fn lanes(&self, id: WebhookId) -> StoreResult<Vec<Lane>> {
+        let mut connection = self.read().await?;
+        webhooks::lanes(&mut connection, id).await
+    }
+
+    async fn save_lane(&self, step: LaneStep) -> StoreResult<bool> {
+        let mut work = self.write().await?;
+        let done = webhooks::save_lane(&mut work, &step).await?;
+        work.commit().await?;
+        Ok(done)
+    }
+
+    async fn delivery_attempts(
+        &self,
+        id: WebhookId,
+        limit: u32,
+    ) -> StoreResult<Vec<DeliveryAttempt>> {
+        let mut connection = self.read().await?;
+        webhooks::attempts(&mut connection, id, limit).await
+    }
+
+    async fn check(&self) -> StoreResult<()> {
+        operation::check_reading(&mut *self.read().await?).await?;
+        let mut work = self.write().await?;
+        operation::check_writing(&mut work).await?;
+        work.commit().await
+    }
+
+    async fn figures(&self) -> StoreResult<StoreFigures> {
+        let mut connection = self.read().await?;
+        operation::figures(&mut connection).await
+    }
+
+    async fn remember(&self, name: String, value: String) -> StoreResult<String> {
+        let mut work = self.write().await?;
+        let done = operation::remember(&mut work, &name, &value).await?;
+        work.commit().await?;
+        Ok(done)
+    }
+}
