@@ -11,6 +11,8 @@ mod fleet;
 mod letters;
 mod links;
 mod log;
+#[cfg(test)]
+mod node_tests;
 mod nodes;
 mod open;
 mod operation;
