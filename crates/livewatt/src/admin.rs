@@ -273,7 +273,7 @@ impl Administration {
             return Ok(Self::Remote(client, opened));
         }
         let file = settings.database_file();
-        if !file.exists() {
+        if settings.postgres().is_none() && !file.exists() {
             let looked = std::path::absolute(&file).unwrap_or(file);
             bail!(
                 "there is no database at {}; name its directory with --data or store.directory, or \

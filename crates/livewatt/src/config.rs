@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use config::{Config, Environment, File, FileFormat};
 use livewatt_domain::SignedDuration;
 use livewatt_engine::{EgressPolicy, EngineOptions, Vault};
-use livewatt_store::SqliteOptions;
+use livewatt_store::{PostgresOptions, SqliteOptions};
 use livewatt_vendors::Secret;
 use serde::Deserialize;
 use url::Url;
@@ -58,6 +58,8 @@ pub struct ServerSettings {
 pub struct StoreSettings {
     pub directory: PathBuf,
     pub readers: usize,
+    pub url: Secret,
+    pub connections: u32,
 }
 
 /// Keys.
@@ -177,6 +179,13 @@ impl Settings {
         if let Some((key, _)) = is_zero.iter().find(|(_, is_zero)| *is_zero) {
             bail!("{key} must be at least 1");
         }
+        let database = self.store.url.reveal();
+        if !database.is_empty() && !is_postgres(database) {
+            bail!("store.url must begin with postgres://");
+        }
+        if self.store.connections < 4 {
+            bail!("store.connections must be at least 4");
+        }
         if !self.server.public_url.is_empty() {
             self.public_url(self.server.listen)?;
         }
@@ -244,7 +253,16 @@ impl Settings {
         }
     }
 
-    /// Where the database is.
+    /// The PostgreSQL database, if one is to be used.
+    pub fn postgres(&self) -> Option<PostgresOptions> {
+        let url = self.store.url.reveal();
+        (!url.is_empty()).then(|| PostgresOptions {
+            connections: self.store.connections,
+            ..PostgresOptions::new(url)
+        })
+    }
+
+    /// Where the database is that is a file.
     pub fn database_file(&self) -> PathBuf {
         SqliteOptions::new(&self.store.directory).database_file()
     }
@@ -256,6 +274,10 @@ fn variables() -> HashMap<String, String> {
     let text = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
     text.filter(|(key, _)| key.contains("__")).collect()
+}
+
+fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres://") || url.starts_with("postgresql://")
 }
 
 fn web_address(key: &str, text: &str) -> anyhow::Result<Url> {

@@ -42,6 +42,10 @@ struct Common {
     /// Directory of the database [default: livewatt-data]
     #[arg(long, global = true)]
     data: Option<PathBuf>,
+    /// PostgreSQL database, instead of one in the directory: `postgres://user:password@host/name`.
+    /// LIVEWATT_STORE__URL does the same and does not show the password in lists of processes.
+    #[arg(long, global = true, value_name = "URL")]
+    database_url: Option<String>,
     /// What to log: error, warn, info, debug, trace, or targets [default: info]
     #[arg(long, global = true)]
     log: Option<String>,
@@ -196,6 +200,7 @@ fn load(cli: &Cli) -> anyhow::Result<Settings> {
             .as_ref()
             .map(|path| path.display().to_string()),
     );
+    set("store.url", cli.common.database_url.clone());
     set("log.level", cli.common.log.clone());
     if let Command::Demo(_) | Command::Bench(_) = &cli.command
         && cli.common.log.is_none()

@@ -16,14 +16,16 @@ pub mod contract;
 mod error;
 mod flush;
 mod groups;
+mod inspection;
 mod postgres;
 mod sqlite;
 mod types;
 mod values;
 
 pub use error::{BoxError, StoreError, StoreResult};
+pub use inspection::Inspection;
 pub use postgres::{PostgresOptions, PostgresStore};
-pub use sqlite::{CommitStats, Inspection, SqliteOptions, SqliteStore};
+pub use sqlite::{CommitStats, SqliteOptions, SqliteStore};
 pub use types::*;
 
 use async_trait::async_trait;

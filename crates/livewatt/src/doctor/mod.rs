@@ -164,6 +164,10 @@ async fn server(report: &mut Report, settings: &Settings) -> Option<ServerStatus
 }
 
 async fn database(report: &mut Report, settings: &Settings, now: Timestamp) -> Option<Inspection> {
+    if let Some(options) = settings.postgres() {
+        let looked = Inspection::of_postgres(&options, livewatt_engine::Vault::CHECK_NAME, now);
+        return checks::database(report, settings, looked.await);
+    }
     if !settings.database_file().exists() {
         report.ok("database", "there is none yet; the first start makes it");
         return None;
@@ -171,7 +175,7 @@ async fn database(report: &mut Report, settings: &Settings, now: Timestamp) -> O
     let options = SqliteOptions::new(&settings.store.directory);
     let look = move || Inspection::of(&options, livewatt_engine::Vault::CHECK_NAME, now);
     match tokio::task::spawn_blocking(look).await {
-        Ok(looked) => checks::database(report, looked),
+        Ok(looked) => checks::database(report, settings, looked),
         Err(error) => {
             report.fail("database", error.to_string(), "report this as a bug");
             None
