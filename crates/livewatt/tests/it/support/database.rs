@@ -25,14 +25,6 @@ pub fn is_postgres() -> bool {
     }
 }
 
-/// Whether a test that is about the files of SQLite has nothing to look at; says so.
-pub fn skips_files(why: &str) -> bool {
-    if is_postgres() {
-        println!("skipped on PostgreSQL: {why}");
-    }
-    is_postgres()
-}
-
 /// The database that belongs to a directory of data, made for the first who asks: empty for SQLite.
 /// It goes with the process: a server that was killed is started on it again.
 pub fn url(data: &Path) -> String {
