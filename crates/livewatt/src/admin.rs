@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{net::UnixListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Settings;
+use crate::{config::Settings, nodes::NodesReport};
 
 /// A client as the command line shows it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -120,6 +120,7 @@ pub(crate) fn serve(
         .route("/clients/{id}", delete(remove))
         .route("/clients/{id}/secret", post(rotate))
         .route("/freshness", post(freshness))
+        .route("/nodes", get(nodes))
         .with_state(engine);
     Some(tokio::spawn(async move {
         let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
@@ -254,6 +255,11 @@ async fn freshness(
     Ok(Json(engine.freshness_report(query).await?))
 }
 
+async fn nodes(State(engine): State<Arc<Engine>>) -> Result<Json<Option<NodesReport>>, Failure> {
+    let view = engine.cluster_view().await?;
+    Ok(Json(view.map(NodesReport::from)))
+}
+
 /// An installation, through its server or without.
 #[derive(Debug)]
 pub enum Administration {
@@ -273,7 +279,7 @@ impl Administration {
             return Ok(Self::Remote(client, opened));
         }
         let file = settings.database_file();
-        if !file.exists() {
+        if settings.postgres().is_none() && !file.exists() {
             let looked = std::path::absolute(&file).unwrap_or(file);
             bail!(
                 "there is no database at {}; name its directory with --data or store.directory, or \
@@ -282,13 +288,16 @@ impl Administration {
             );
         }
         let public_url = settings.public_url(settings.server.listen)?;
+        let mut options = settings.engine_options(public_url);
+        // A guest among the nodes: it owns nothing.
+        options.cluster.takes_part = false;
         let engine = Engine::start(EngineParts {
             store: crate::serve::open_store(settings).await?,
             vendors: Registry::default(),
             clock: Arc::new(livewatt_domain::clock::SystemClock),
             entropy: Arc::new(SystemEntropy),
             vault: settings.vault()?,
-            options: settings.engine_options(public_url),
+            options,
         })
         .await?;
         Ok(Self::Local(engine))
@@ -341,9 +350,23 @@ impl Administration {
                 Ok(ask(http.post(address)).await?.json().await?)
             }
             Self::Local(engine) => match engine.rotate_client_secret(id).await? {
-                Some(secret) => Ok(secret.reveal().to_owned()),
+                Some(secret) => {
+                    engine.send_wakes().await;
+                    Ok(secret.reveal().to_owned())
+                }
                 None => bail!("there is no client {id}"),
             },
+        }
+    }
+
+    /// The nodes; `None` where only one program at a time can use the database.
+    ///
+    /// # Errors
+    /// If the server or the database fails.
+    pub async fn nodes(&self) -> anyhow::Result<Option<NodesReport>> {
+        match self {
+            Self::Remote(http, _) => Ok(ask(http.get(url("/nodes"))).await?.json().await?),
+            Self::Local(engine) => Ok(engine.cluster_view().await?.map(NodesReport::from)),
         }
     }
 
@@ -371,7 +394,10 @@ impl Administration {
                 .await
                 .map(drop),
             Self::Local(engine) => match engine.delete_client(id).await? {
-                true => Ok(()),
+                true => {
+                    engine.send_wakes().await;
+                    Ok(())
+                }
                 false => bail!("there is no client {id}"),
             },
         }

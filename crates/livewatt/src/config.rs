@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use config::{Config, Environment, File, FileFormat};
 use livewatt_domain::SignedDuration;
 use livewatt_engine::{EgressPolicy, EngineOptions, Vault};
-use livewatt_store::SqliteOptions;
+use livewatt_store::{PostgresOptions, SqliteOptions};
 use livewatt_vendors::Secret;
 use serde::Deserialize;
 use url::Url;
@@ -23,6 +23,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// The database.
     pub store: StoreSettings,
+    /// This node among others.
+    pub cluster: ClusterSettings,
     /// Keys.
     pub secrets: SecretSettings,
     /// The event log.
@@ -58,6 +60,16 @@ pub struct ServerSettings {
 pub struct StoreSettings {
     pub directory: PathBuf,
     pub readers: usize,
+    pub url: Secret,
+    pub connections: u32,
+}
+
+/// This node among others.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml explains every key")]
+pub struct ClusterSettings {
+    pub name: String,
 }
 
 /// Keys.
@@ -177,6 +189,13 @@ impl Settings {
         if let Some((key, _)) = is_zero.iter().find(|(_, is_zero)| *is_zero) {
             bail!("{key} must be at least 1");
         }
+        let database = self.store.url.reveal();
+        if !database.is_empty() && !is_postgres(database) {
+            bail!("store.url must begin with postgres://");
+        }
+        if self.store.connections < 4 {
+            bail!("store.connections must be at least 4");
+        }
         if !self.server.public_url.is_empty() {
             self.public_url(self.server.listen)?;
         }
@@ -225,6 +244,16 @@ impl Settings {
         options
     }
 
+    /// The name of this node, when it listens on `bound`.
+    pub fn node_name(&self, bound: SocketAddr) -> String {
+        if !self.cluster.name.is_empty() {
+            return self.cluster.name.clone();
+        }
+        // Where Linux tells it; elsewhere nodes are told apart by their ports.
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        format!("{}:{}", host.trim(), bound.port())
+    }
+
     /// The vault of the configured keys; makes a key at the first start.
     ///
     /// # Errors
@@ -244,7 +273,16 @@ impl Settings {
         }
     }
 
-    /// Where the database is.
+    /// The PostgreSQL database, if one is to be used.
+    pub fn postgres(&self) -> Option<PostgresOptions> {
+        let url = self.store.url.reveal();
+        (!url.is_empty()).then(|| PostgresOptions {
+            connections: self.store.connections,
+            ..PostgresOptions::new(url)
+        })
+    }
+
+    /// Where the database is that is a file.
     pub fn database_file(&self) -> PathBuf {
         SqliteOptions::new(&self.store.directory).database_file()
     }
@@ -256,6 +294,10 @@ fn variables() -> HashMap<String, String> {
     let text = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
     text.filter(|(key, _)| key.contains("__")).collect()
+}
+
+fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres://") || url.starts_with("postgresql://")
 }
 
 fn web_address(key: &str, text: &str) -> anyhow::Result<Url> {

@@ -11,6 +11,7 @@ use livewatt::{
     demo::{self, DemoArgs},
     doctor,
     freshness::{self, FreshnessArgs},
+    nodes::{self, NodesArgs},
     sandbox::{self, SandboxArgs},
     serve::{ServeOptions, Server, bind},
     telemetry,
@@ -42,6 +43,10 @@ struct Common {
     /// Directory of the database [default: livewatt-data]
     #[arg(long, global = true)]
     data: Option<PathBuf>,
+    /// PostgreSQL database, instead of one in the directory: `postgres://user:password@host/name`.
+    /// LIVEWATT_STORE__URL does the same and does not show the password in lists of processes.
+    #[arg(long, global = true, value_name = "URL")]
+    database_url: Option<String>,
     /// What to log: error, warn, info, debug, trace, or targets [default: info]
     #[arg(long, global = true)]
     log: Option<String>,
@@ -73,6 +78,8 @@ enum Command {
     BenchPeer(PeerCommand),
     /// How fresh data was, and which promises were broken, also while the server runs.
     Freshness(FreshnessArgs),
+    /// The nodes that share a PostgreSQL database, and how many partitions each owns.
+    Nodes(NodesArgs),
     /// Print the OpenAPI document of the API.
     Openapi,
     /// Print the commented default settings.
@@ -169,6 +176,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::BenchPeer(command) => bench::run_peer(&command).await,
         Command::Freshness(args) => freshness::run(&settings, &args).await,
+        Command::Nodes(args) => nodes::run(&settings, &args).await,
         Command::Openapi => {
             say(&livewatt_api::openapi()
                 .to_pretty_json()
@@ -196,6 +204,7 @@ fn load(cli: &Cli) -> anyhow::Result<Settings> {
             .as_ref()
             .map(|path| path.display().to_string()),
     );
+    set("store.url", cli.common.database_url.clone());
     set("log.level", cli.common.log.clone());
     if let Command::Demo(_) | Command::Bench(_) = &cli.command
         && cli.common.log.is_none()

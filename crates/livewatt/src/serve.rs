@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use livewatt_api::ApiOptions;
 use livewatt_domain::{clock::Clock, entropy::Entropy, id::ClientId};
 use livewatt_engine::{Engine, EngineOptions, EngineParts, SystemEntropy, runtime};
-use livewatt_store::{SqliteOptions, SqliteStore, Store};
+use livewatt_store::{PostgresStore, SqliteOptions, SqliteStore, Store};
 use livewatt_vendors::{Registry, Secret};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -72,6 +72,8 @@ impl Server {
         let vault = settings.vault()?;
         let store = open_store(settings).await?;
         let mut engine_options = settings.engine_options(public_url.clone());
+        engine_options.cluster.name = settings.node_name(address);
+        engine_options.cluster.address = address.to_string();
         if let Some(tune) = options.tune {
             tune(&mut engine_options);
         }
@@ -195,6 +197,12 @@ pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 /// # Errors
 /// If it cannot be used.
 pub async fn open_store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
+    if let Some(options) = settings.postgres() {
+        let store = PostgresStore::open(&options).await;
+        return Ok(Arc::new(
+            store.context("the database of store.url cannot be used")?,
+        ));
+    }
     let directory = settings.store.directory.clone();
     let options = SqliteOptions {
         readers: settings.store.readers,

@@ -17,6 +17,7 @@ pub mod contract;
 mod error;
 mod flush;
 mod groups;
+mod inspection;
 mod postgres;
 mod sqlite;
 mod types;
@@ -27,8 +28,9 @@ pub use cluster::{
     UnknownWake, Wake,
 };
 pub use error::{BoxError, StoreError, StoreResult};
+pub use inspection::Inspection;
 pub use postgres::{PostgresOptions, PostgresStore};
-pub use sqlite::{CommitStats, Inspection, SqliteOptions, SqliteStore};
+pub use sqlite::{CommitStats, SqliteOptions, SqliteStore};
 pub use types::*;
 
 use std::sync::Arc;

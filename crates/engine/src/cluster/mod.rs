@@ -54,6 +54,8 @@ pub struct ClusterOptions {
     pub name: String,
     /// Where it listens, for people who look at the list of nodes.
     pub address: String,
+    /// Whether it owns partitions; a guest reads, and leaves letters.
+    pub takes_part: bool,
     /// Life time of a lease, by the database's time.
     pub lease: SignedDuration,
     /// Time between two renewals.
@@ -74,6 +76,7 @@ impl Default for ClusterOptions {
         Self {
             name: "livewatt".to_owned(),
             address: String::new(),
+            takes_part: true,
             lease: SignedDuration::from_secs(15),
             renewal: Duration::from_secs(5),
             self_stop: Duration::from_secs(10),
@@ -222,6 +225,9 @@ impl Engine {
         let Some(members) = &self.membership else {
             return self.load_partitions(&Partitions::ALL).await;
         };
+        if !members.options.takes_part {
+            return Ok(());
+        }
         members.cluster.join(&members.node).await?;
         self.keep_partitions().await
     }

@@ -57,6 +57,7 @@ fn deliveries(pending: Option<PendingDelivery>) -> (Deliveries, ReadyLane) {
         lanes: vec![lane],
         next_heartbeat_at: at(600),
         webhook,
+        is_leaving: false,
     };
     deliveries.watched().insert(watched);
     (deliveries, ready)

@@ -16,6 +16,7 @@ use livewatt_domain::{
 };
 use livewatt_engine::{SystemEntropy, webhooks::WebhookInput};
 use livewatt_sandbox::{Sandbox, SandboxConfig};
+use livewatt_vendors::Secret;
 use tokio::net::TcpListener;
 
 use crate::{
@@ -86,6 +87,7 @@ impl Demo {
         let directory = std::env::temp_dir().join(format!("livewatt-demo-{unique:016x}"));
         let directory = Scratch(directory);
         settings.store.directory.clone_from(&directory.0);
+        settings.store.url = Secret::new(String::new());
         settings.sandbox.url = sandbox.base_url().to_owned();
         settings.webhooks.dangerous_allow_private_receivers = true;
         settings.server.public_url.clear();

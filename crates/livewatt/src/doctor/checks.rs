@@ -130,7 +130,11 @@ pub(super) fn server(report: &mut Report, status: &ServerStatus) {
     }
 }
 
-pub(super) fn database(report: &mut Report, looked: StoreResult<Inspection>) -> Option<Inspection> {
+pub(super) fn database(
+    report: &mut Report,
+    settings: &Settings,
+    looked: StoreResult<Inspection>,
+) -> Option<Inspection> {
     const RESTORE: &str = "stop the server, keep a copy of the directory, and restore a backup";
     let inspection = match looked {
         Ok(inspection) => inspection,
@@ -140,6 +144,9 @@ pub(super) fn database(report: &mut Report, looked: StoreResult<Inspection>) -> 
                     "use the program that has written it, or a newer one"
                 }
                 StoreError::Damaged(_) | StoreError::Unreadable { .. } => RESTORE,
+                _ if settings.postgres().is_some() => {
+                    "see to it that the server runs, and that store.url names it rightly"
+                }
                 _ => "see to it that the file can be read",
             };
             report.fail("database", livewatt_engine::error::chain(&error), remedy);
@@ -147,6 +154,7 @@ pub(super) fn database(report: &mut Report, looked: StoreResult<Inspection>) -> 
         }
     };
     let Inspection {
+        place,
         bytes,
         wal_bytes,
         schema,
@@ -159,6 +167,20 @@ pub(super) fn database(report: &mut Report, looked: StoreResult<Inspection>) -> 
             "database",
             format!("it is damaged: {}", complaints.join("; ")),
             RESTORE,
+        );
+        return None;
+    }
+    for caution in &inspection.cautions {
+        report.warn(
+            "database",
+            caution,
+            "set it to on, in the server's postgresql.conf",
+        );
+    }
+    if *schema == 0 {
+        report.ok(
+            "database",
+            format!("{place}: it is empty; the first start fills it"),
         );
         return None;
     }
@@ -179,12 +201,15 @@ pub(super) fn database(report: &mut Report, looked: StoreResult<Inspection>) -> 
             "restart the server; a long backup may hold it up",
         );
     }
-    let found = format!(
-        "sound; schema {schema}, {} MiB and {} MiB of write-ahead log, opened {} times",
-        bytes / MEBIBYTE,
-        wal_bytes / MEBIBYTE,
-        inspection.openings,
-    );
+    let size = bytes / MEBIBYTE;
+    let openings = inspection.openings;
+    let found = match settings.postgres() {
+        Some(_) => format!("{place}; schema {schema}, {size} MiB, opened {openings} times"),
+        None => format!(
+            "sound; schema {schema}, {size} MiB and {} MiB of write-ahead log, opened {openings} times",
+            wal_bytes / MEBIBYTE
+        ),
+    };
     report.ok("database", found);
     Some(inspection)
 }
@@ -259,7 +284,10 @@ pub(super) fn accounts(report: &mut Report, found: &Inspection) {
 
 pub(super) fn key(report: &mut Report, settings: &Settings, found: Option<&Inspection>) {
     const RESTORE: &str = "put your copy of the key back, or name its place with secrets.key_file";
-    let is_first_start = !settings.database_file().exists();
+    let is_first_start = match settings.postgres() {
+        Some(_) => found.is_none_or(|found| found.key_check.is_none()),
+        None => !settings.database_file().exists(),
+    };
     let from_file = settings.secrets.keys.reveal().is_empty();
     if from_file && is_first_start && !settings.key_file().exists() {
         report.ok("key", "there is none yet; the first start makes it");

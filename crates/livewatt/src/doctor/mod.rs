@@ -6,6 +6,7 @@
 
 mod checks;
 mod machine;
+mod nodes;
 
 use std::process::ExitCode;
 
@@ -133,6 +134,7 @@ pub async fn examine(settings: anyhow::Result<Settings>) -> Report {
         checks::log(&mut report, &settings, inspection, now);
         checks::clock(&mut report, inspection, now);
         checks::accounts(&mut report, inspection);
+        nodes::nodes(&mut report, inspection, now);
     }
     checks::key(&mut report, &settings, inspection.as_ref());
     checks::listening(&mut report, &settings, server.as_ref());
@@ -164,6 +166,10 @@ async fn server(report: &mut Report, settings: &Settings) -> Option<ServerStatus
 }
 
 async fn database(report: &mut Report, settings: &Settings, now: Timestamp) -> Option<Inspection> {
+    if let Some(options) = settings.postgres() {
+        let looked = Inspection::of_postgres(&options, livewatt_engine::Vault::CHECK_NAME, now);
+        return checks::database(report, settings, looked.await);
+    }
     if !settings.database_file().exists() {
         report.ok("database", "there is none yet; the first start makes it");
         return None;
@@ -171,7 +177,7 @@ async fn database(report: &mut Report, settings: &Settings, now: Timestamp) -> O
     let options = SqliteOptions::new(&settings.store.directory);
     let look = move || Inspection::of(&options, livewatt_engine::Vault::CHECK_NAME, now);
     match tokio::task::spawn_blocking(look).await {
-        Ok(looked) => checks::database(report, looked),
+        Ok(looked) => checks::database(report, settings, looked),
         Err(error) => {
             report.fail("database", error.to_string(), "report this as a bug");
             None

@@ -12,11 +12,12 @@ use livewatt::{
 };
 use livewatt_domain::id::UserId;
 use livewatt_sandbox::{AccountSpec, Cloud};
+use livewatt_vendors::Secret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    World, eventually,
+    World, database, eventually,
     http::Api,
     loopback,
     python::Program,
@@ -75,6 +76,7 @@ impl Live {
         let directory = TempDir::new().unwrap();
         let mut settings = livewatt::config::Settings::load(None, &[]).unwrap();
         settings.store.directory = directory.path().join("data");
+        settings.store.url = Secret::new(database::url(&settings.store.directory));
         settings.webhooks.dangerous_allow_private_receivers = true;
         let mut server = Server::start(&settings, loopback().await, ServeOptions::default())
             .await

@@ -8,6 +8,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{
@@ -19,8 +20,8 @@ use std::{
 /// The oldest version that will do.
 const OLDEST: u32 = 15;
 
-/// `$1`: the directory of the server's programs. Whoever is root is somebody else for the server,
-/// which refuses root.
+/// `$1`: the directory of the server's programs; `$2`: a port to listen on with TLS, if any. Whoever
+/// is root is somebody else for the server, which refuses root.
 const KEEPER: &str = r#"
 set -u
 trap '' HUP INT TERM
@@ -47,12 +48,22 @@ synchronous_commit = on
 full_page_writes = off
 autovacuum_naptime = 10s
 SETTINGS
+if [ -n "$2" ]; then
+    as_owner openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
+        -subj /CN=localhost -addext subjectAltName=DNS:localhost \
+        -addext basicConstraints=critical,CA:FALSE \
+        -keyout "$dir/data/server.key" -out "$dir/data/server.crt" >"$dir/log" 2>&1 ||
+        { cat "$dir/log" >&2; exit 1; }
+    cp "$dir/data/server.crt" "$dir/root.crt"
+    printf '%s\n' "listen_addresses = 'localhost'" "port = $2" 'ssl = on' \
+        >>"$dir/data/postgresql.conf"
+fi
 server start || { cat "$dir/log" "$dir/server.log" >&2; exit 1; }
 echo "$dir"
 while read -r request name; do
     case $request in
-        create) "$bin/createdb" -h "$dir" -U livewatt "$name" ;;
-        drop) "$bin/dropdb" -h "$dir" -U livewatt --force --if-exists "$name" ;;
+        create) "$bin/createdb" -h "$dir" ${2:+-p $2} -U livewatt "$name" ;;
+        drop) "$bin/dropdb" -h "$dir" ${2:+-p $2} -U livewatt --force --if-exists "$name" ;;
         restart) server -m immediate restart ;;
         stop) server -m immediate stop ;;
         start) server start ;;
@@ -64,6 +75,8 @@ done
 #[derive(Debug)]
 pub struct PrivatePostgres {
     directory: PathBuf,
+    /// With TLS, instead of the socket.
+    port: Option<u16>,
     keeper: Mutex<Keeper>,
     databases: AtomicU32,
 }
@@ -95,12 +108,27 @@ impl PrivatePostgres {
     /// # Panics
     /// If there are no programs of a server, or it does not start.
     pub fn start() -> Self {
+        Self::start_at(None)
+    }
+
+    /// The same with TLS, at a port of this machine, under a certificate that only its own file
+    /// vouches for.
+    ///
+    /// # Panics
+    /// Likewise.
+    pub fn start_with_tls() -> Self {
+        let probe = TcpListener::bind("127.0.0.1:0").and_then(|probe| probe.local_addr());
+        Self::start_at(Some(probe.expect("a port is free").port()))
+    }
+
+    fn start_at(port: Option<u16>) -> Self {
         let programs = programs().unwrap_or_else(|| {
             panic!("PostgreSQL {OLDEST} or later is needed: install the Debian package postgresql")
         });
         let mut shell = Command::new("sh")
             .args(["-c", KEEPER, "keeper"])
             .arg(programs)
+            .arg(port.map_or_else(String::new, |port| port.to_string()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -116,6 +144,7 @@ impl PrivatePostgres {
         assert!(directory.is_absolute(), "the server did not start");
         Self {
             directory,
+            port,
             keeper: Mutex::new(keeper),
             databases: AtomicU32::new(0),
         }
@@ -165,10 +194,18 @@ impl PrivateDatabase<'_> {
     /// Its address.
     pub fn url(&self) -> String {
         let directory = self.server.directory.display();
-        format!(
-            "postgres://livewatt@localhost/{}?host={directory}",
-            self.name
-        )
+        match self.server.port {
+            Some(port) => format!("postgres://livewatt@localhost:{port}/{}", self.name),
+            None => format!(
+                "postgres://livewatt@localhost/{}?host={directory}",
+                self.name
+            ),
+        }
+    }
+
+    /// The file with the certificate of a server with TLS.
+    pub fn certificate(&self) -> PathBuf {
+        self.server.directory.join("root.crt")
     }
 }
 

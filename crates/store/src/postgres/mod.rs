@@ -8,6 +8,7 @@ mod devices;
 mod error;
 mod fences;
 mod fleet;
+mod inspect;
 mod letters;
 mod links;
 mod log;

@@ -254,7 +254,7 @@ impl Cluster for Nodes {
 }
 
 /// All nodes and partitions. Times are told as spans, so that nobody compares clocks.
-async fn view(connection: &mut PgConnection) -> StoreResult<ClusterView> {
+pub(super) async fn view(connection: &mut PgConnection) -> StoreResult<ClusterView> {
     let nodes = sql("select name, incarnation, version, address, started_at,
              (extract(epoch from clock_timestamp() - seen_at) * 1000)::bigint
          from nodes order by name");

@@ -131,9 +131,7 @@ fn at(options: &PgConnectOptions, source: BoxError) -> StoreError {
 pub(super) async fn open(options: &PostgresOptions) -> StoreResult<PgPool> {
     let connect_options = options.connect_options()?;
     let mut connection = connect(&connect_options).await?;
-    check_version(&mut connection)
-        .await
-        .map_err(|problem| at(&connect_options, problem))?;
+    check_version(&mut connection, &connect_options).await?;
     migrate(&mut connection).await?;
     // The server takes note by itself if it does not hear the farewell.
     let _ = connection.close().await;
@@ -169,7 +167,11 @@ pub(super) async fn server_version(connection: &mut PgConnection) -> StoreResult
     Ok(version.unwrap_or_default())
 }
 
-async fn check_version(connection: &mut PgConnection) -> Result<(), BoxError> {
+/// Refuses a server that is too old.
+pub(super) async fn check_version(
+    connection: &mut PgConnection,
+    options: &PgConnectOptions,
+) -> StoreResult<()> {
     let found = server_version(connection).await? / 10_000;
     if found >= OLDEST_SERVER {
         return Ok(());
@@ -177,7 +179,7 @@ async fn check_version(connection: &mut PgConnection) -> Result<(), BoxError> {
     let problem = format!(
         "the server is version {found}; {OLDEST_SERVER} or later is needed: upgrade it (pg_upgrade)"
     );
-    Err(problem.into())
+    Err(at(options, problem.into()))
 }
 
 /// The number of migrations applied to a database that is ours and not too new; 0 if it is empty.

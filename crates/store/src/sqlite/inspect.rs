@@ -12,45 +12,10 @@ use super::{
     slices,
     statement::{query_all, query_one},
 };
-use crate::error::StoreResult;
+use crate::{error::StoreResult, inspection::Inspection};
 
 /// Complaints about a damaged database that are repeated.
 const MOST_COMPLAINTS: u32 = 10;
-
-/// What a database looks like from outside.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Inspection {
-    /// Its file.
-    pub file: PathBuf,
-    /// Size of the file, bytes.
-    pub bytes: u64,
-    /// Size of the write-ahead log, bytes.
-    pub wal_bytes: u64,
-    /// Version of its schema.
-    pub schema: i64,
-    /// Newest version that this program knows.
-    pub known_schema: i64,
-    /// What is wrong with it; empty if it is sound.
-    pub complaints: Vec<String>,
-    /// Number of times that it was opened by a server.
-    pub openings: u64,
-    /// Slices of the event log.
-    pub slices: u32,
-    /// When the oldest event was made.
-    pub oldest_event: Option<Timestamp>,
-    /// The newest time of all: of an event, or of a device that was seen.
-    pub newest: Option<Timestamp>,
-    /// Devices and slices of events that are dated after the time of looking.
-    pub from_future: u64,
-    /// Accounts, and how many of them need the user to link again.
-    pub accounts: (u64, u64),
-    /// Charge points, which keep a connection each.
-    pub stations: u64,
-    /// Webhooks, and how many of them are switched off.
-    pub webhooks: (u64, u64),
-    /// The setting that tells whether keys are the right ones.
-    pub key_check: Option<String>,
-}
 
 impl Inspection {
     /// Looks at the database of a directory; `key_check` is the name of the setting to return.
@@ -74,9 +39,10 @@ impl Inspection {
         };
         let complaints = look.complaints()?;
         let mut found = Self {
+            place: file.display().to_string(),
             bytes: size(file.clone()),
+            cautions: Vec::new(),
             wal_bytes: size(wal.into()),
-            file,
             schema: schema as i64,
             known_schema: MIGRATIONS.len() as i64,
             complaints,
@@ -88,6 +54,7 @@ impl Inspection {
             accounts: (0, 0),
             stations: 0,
             webhooks: (0, 0),
+            cluster: None,
             key_check: None,
         };
         // An older schema is brought up to date by the next start; until then it is not read.

@@ -24,7 +24,6 @@ mod users;
 mod webhooks;
 mod writer;
 
-pub use inspect::Inspection;
 pub use open::SqliteOptions;
 pub use writer::CommitStats;
 

@@ -8,6 +8,8 @@ use tokio::{
     time::timeout,
 };
 
+use crate::support::database;
+
 /// A server while it runs. Dropped, it is killed.
 pub struct Program {
     child: Child,
@@ -28,6 +30,7 @@ impl Program {
             .arg("--dangerous-allow-private-receivers")
             .arg("--data")
             .arg(directory.join("data"))
+            .envs(database::environment(&directory.join("data")))
             .env("LIVEWATT_SANDBOX__FOLLOW_CLOCK", "true")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -8,11 +8,12 @@ use std::{
 
 use livewatt_domain::{Timestamp, diff, kind::DeviceKind};
 use livewatt_sandbox::{Cloud, Sandbox};
-use livewatt_store::{AccountsOf, SqliteOptions, SqliteStore, Store as _};
+use livewatt_store::AccountsOf;
 use serde_json::Value;
 
 use super::front::Told;
 use crate::support::{
+    database,
     http::Api,
     log::{check_differences, device_of},
     receiver::{Delivery, Receiver},
@@ -123,7 +124,7 @@ impl Records {
             let id = device["id"].as_str().unwrap().to_owned();
             *counts.entry(id).or_default() += 1;
         }
-        let store = SqliteStore::open(&SqliteOptions::new(data)).unwrap();
+        let store = database::open(data).await;
         let mut versions = HashMap::new();
         for (account, _) in store.list_accounts(AccountsOf::Everyone).await.unwrap() {
             for device in store.devices_of_account(account.id).await.unwrap() {

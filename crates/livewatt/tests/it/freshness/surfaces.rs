@@ -9,7 +9,7 @@ use livewatt_domain::SignedDuration;
 use livewatt_sandbox::Cloud;
 
 use super::{minutes, one_car};
-use crate::support::World;
+use crate::support::{World, database};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_filters_and_names_what_is_wrong() {
@@ -55,7 +55,10 @@ async fn the_command_line_gives_a_verdict() {
     world.link("ada", Cloud::Rivoli, one_car()).await;
     world.advance_exactly(minutes(30)).await;
     let directory = world.directory.path().join("data");
-    let flags = [("store.directory", directory.display().to_string())];
+    let flags = [
+        ("store.directory", directory.display().to_string()),
+        ("store.url", database::url(&directory)),
+    ];
     let settings = Settings::load(None, &flags).unwrap();
     let ask = async |client| {
         let args = FreshnessArgs {

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path, process::Stdio};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use crate::support::eventually;
+use crate::support::{database, eventually};
 
 pub struct Program {
     child: Child,
@@ -31,6 +31,7 @@ impl Program {
             ])
             .arg("--data")
             .arg(directory)
+            .envs(database::environment(directory))
             .env("LIVEWATT_WEBHOOKS__HEARTBEAT_SECS", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

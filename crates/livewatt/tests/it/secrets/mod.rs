@@ -35,7 +35,7 @@ use self::{
     browser::{Browser, between},
     relay::{Mood, Relay},
 };
-use crate::support::{eventually, integration, loopback, still};
+use crate::support::{database, eventually, integration, loopback, still};
 
 /// Marks every secret that the test can choose.
 const CANARY: &str = "canary7Q";
@@ -52,6 +52,7 @@ impl Running {
         let mut child = Command::new(env!("CARGO_BIN_EXE_livewatt"))
             .args(["serve", "--listen", "127.0.0.1:0", "--log", "trace"])
             .args(["--data", directory.to_str().unwrap()])
+            .envs(database::environment(directory))
             .args(["--sandbox-url", sandbox])
             .arg("--dangerous-allow-private-receivers")
             .env("LIVEWATT_LOG__FORMAT", format)

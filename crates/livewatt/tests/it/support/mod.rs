@@ -2,6 +2,7 @@
 //! that only moves when told to.
 
 pub mod contract;
+pub mod database;
 pub mod http;
 pub mod log;
 pub mod python;
@@ -25,6 +26,7 @@ use livewatt_domain::{
 };
 use livewatt_engine::Engine;
 use livewatt_sandbox::{AccountInfo, AccountSpec, Cloud, DevicePatch, Sandbox, SandboxConfig};
+use livewatt_vendors::Secret;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -104,6 +106,7 @@ pub async fn link_as(
 pub fn settings(directory: &TempDir, sandbox: &Sandbox) -> Settings {
     let mut settings = Settings::load(None, &[]).unwrap();
     settings.store.directory = directory.path().join("data");
+    settings.store.url = Secret::new(database::url(&settings.store.directory));
     settings.sandbox.url = sandbox.base_url().to_owned();
     settings.webhooks.dangerous_allow_private_receivers = true;
     settings

@@ -1,0 +1,58 @@
+//! The nodes on a shared database.
+
+use livewatt_domain::{SignedDuration, Timestamp};
+use livewatt_engine::cluster::ClusterOptions;
+use livewatt_store::Inspection;
+
+use super::Report;
+use crate::nodes::NodesReport;
+
+/// Clocks further apart than this give events times that make no sense together.
+const LARGE_SKEW: SignedDuration = SignedDuration::from_secs(5);
+
+/// Looks at who owns what, and at how this machine's clock goes with that of the database.
+pub(super) fn nodes(report: &mut Report, found: &Inspection, now: Timestamp) {
+    let Some(view) = &found.cluster else {
+        return;
+    };
+    let skew = now.duration_since(view.database_time);
+    if skew.abs() > LARGE_SKEW {
+        let found = format!(
+            "this machine's clock is {:.0} s {} that of the database",
+            skew.abs().as_secs_f64(),
+            if skew.is_positive() {
+                "ahead of"
+            } else {
+                "behind"
+            }
+        );
+        report.warn("nodes", found, "let both follow a time server");
+    }
+    let lease = ClusterOptions::default().lease.as_secs_f64();
+    let nodes = NodesReport::from(view.clone());
+    let silent: Vec<&str> = nodes
+        .nodes
+        .iter()
+        .filter(|row| row.silent_seconds > lease)
+        .map(|row| row.name.as_str())
+        .collect();
+    if !silent.is_empty() {
+        let found = format!(
+            "not heard of for longer than a lease: {}",
+            silent.join(", ")
+        );
+        let remedy = "start them, or leave it: the others own what was theirs, and one silent for a \
+                      day is forgotten";
+        report.warn("nodes", found, remedy);
+    }
+    let alive = nodes.nodes.len() - silent.len();
+    match nodes.free() {
+        _ if alive == 0 => report.ok("nodes", "none runs"),
+        0 => report.ok("nodes", format!("{alive} run and own all partitions")),
+        free => report.warn(
+            "nodes",
+            format!("{free} partitions are owned by nobody, so their accounts are not fetched"),
+            "a node that died is replaced within 20 s; if this lasts, look at the nodes' logs",
+        ),
+    }
+}
