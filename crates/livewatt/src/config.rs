@@ -6,7 +6,7 @@ use std::{collections::HashMap, net::SocketAddr, path::PathBuf};
 use anyhow::{Context as _, bail};
 use config::{Config, Environment, File, FileFormat};
 use livewatt_domain::SignedDuration;
-use livewatt_engine::{EgressPolicy, EngineOptions, Vault};
+use livewatt_engine::{EgressPolicy, EngineOptions, Vault, cluster::ClusterOptions};
 use livewatt_store::{PostgresOptions, SqliteOptions};
 use livewatt_vendors::Secret;
 use serde::Deserialize;
@@ -70,6 +70,7 @@ pub struct StoreSettings {
 #[expect(missing_docs, reason = "config.default.toml explains every key")]
 pub struct ClusterSettings {
     pub name: String,
+    pub lease_secs: u32,
 }
 
 /// Keys.
@@ -196,6 +197,9 @@ impl Settings {
         if self.store.connections < 4 {
             bail!("store.connections must be at least 4");
         }
+        if self.cluster.lease_secs < 3 {
+            bail!("cluster.lease_secs must be at least 3");
+        }
         if !self.server.public_url.is_empty() {
             self.public_url(self.server.listen)?;
         }
@@ -241,6 +245,10 @@ impl Settings {
         };
         options.event_retention =
             SignedDuration::from_hours(24 * i64::from(self.events.retention_days));
+        options.cluster = ClusterOptions {
+            name: self.cluster.name.clone(),
+            ..ClusterOptions::with_lease(self.cluster.lease_secs)
+        };
         options
     }
 

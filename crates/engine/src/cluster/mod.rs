@@ -71,19 +71,26 @@ pub struct ClusterOptions {
     pub bus: Option<Arc<dyn Bus>>,
 }
 
-impl Default for ClusterOptions {
-    fn default() -> Self {
+impl ClusterOptions {
+    /// The usual settings, with leases of so many seconds.
+    pub fn with_lease(seconds: u32) -> Self {
         Self {
             name: "livewatt".to_owned(),
             address: String::new(),
             takes_part: true,
-            lease: SignedDuration::from_secs(15),
-            renewal: Duration::from_secs(5),
-            self_stop: Duration::from_secs(10),
+            lease: SignedDuration::from_secs(seconds.into()),
+            renewal: Duration::from_secs(seconds.into()) / 3,
+            self_stop: Duration::from_secs(seconds.into()) * 2 / 3,
             moves: 32,
             tick: Duration::from_secs(1),
             bus: None,
         }
+    }
+}
+
+impl Default for ClusterOptions {
+    fn default() -> Self {
+        Self::with_lease(15)
     }
 }
 

@@ -134,7 +134,7 @@ pub async fn examine(settings: anyhow::Result<Settings>) -> Report {
         checks::log(&mut report, &settings, inspection, now);
         checks::clock(&mut report, inspection, now);
         checks::accounts(&mut report, inspection);
-        nodes::nodes(&mut report, inspection, now);
+        nodes::nodes(&mut report, &settings, inspection, now);
     }
     checks::key(&mut report, &settings, inspection.as_ref());
     checks::listening(&mut report, &settings, server.as_ref());

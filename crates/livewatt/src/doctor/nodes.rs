@@ -1,17 +1,16 @@
 //! The nodes on a shared database.
 
 use livewatt_domain::{SignedDuration, Timestamp};
-use livewatt_engine::cluster::ClusterOptions;
 use livewatt_store::Inspection;
 
 use super::Report;
-use crate::nodes::NodesReport;
+use crate::{config::Settings, nodes::NodesReport};
 
 /// Clocks further apart than this give events times that make no sense together.
 const LARGE_SKEW: SignedDuration = SignedDuration::from_secs(5);
 
 /// Looks at who owns what, and at how this machine's clock goes with that of the database.
-pub(super) fn nodes(report: &mut Report, found: &Inspection, now: Timestamp) {
+pub(super) fn nodes(report: &mut Report, settings: &Settings, found: &Inspection, now: Timestamp) {
     let Some(view) = &found.cluster else {
         return;
     };
@@ -28,7 +27,7 @@ pub(super) fn nodes(report: &mut Report, found: &Inspection, now: Timestamp) {
         );
         report.warn("nodes", found, "let both follow a time server");
     }
-    let lease = ClusterOptions::default().lease.as_secs_f64();
+    let lease = f64::from(settings.cluster.lease_secs);
     let nodes = NodesReport::from(view.clone());
     let silent: Vec<&str> = nodes
         .nodes

@@ -10,6 +10,7 @@
 mod bench;
 mod cli;
 mod clock;
+mod cluster;
 mod day;
 mod disk;
 mod durability;

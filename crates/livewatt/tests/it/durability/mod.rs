@@ -4,10 +4,10 @@
 //! The long forms of these proofs run with `LIVEWATT_LONG=1`.
 
 mod clocks;
-mod front;
+pub mod front;
 mod kill;
 mod person;
-mod program;
+pub mod program;
 mod receivers;
 mod records;
 

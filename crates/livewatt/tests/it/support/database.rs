@@ -41,8 +41,13 @@ pub fn url(data: &Path) -> String {
 }
 
 /// What a program on a directory of data is told about its database.
-pub fn environment(data: &Path) -> [(&'static str, String); 1] {
-    [(VARIABLE, url(data))]
+pub fn environment(data: &Path) -> [(&'static str, String); 2] {
+    // Its port is another at every start, and so would be its name: it would wait for the leases of
+    // the one before.
+    [
+        (VARIABLE, url(data)),
+        ("LIVEWATT_CLUSTER__NAME", "tested".to_owned()),
+    ]
 }
 
 /// Opens the database of a directory, whose server has ended.

@@ -124,7 +124,12 @@ async fn serve(
         entropy: Some(Arc::new(SeededEntropy::new(seed))),
         stepped: true,
         // A test's token outlives the days that it lets go by.
-        tune: Some(|options| options.token_lifetime = SignedDuration::from_hours(10_000)),
+        // Nobody renews the leases of a server that takes its steps when told to.
+        tune: Some(|options| {
+            options.token_lifetime = SignedDuration::from_hours(10_000);
+            options.cluster.lease = SignedDuration::from_hours(1);
+            options.cluster.self_stop = Duration::from_secs(3_600);
+        }),
         ..ServeOptions::default()
     };
     Server::start(settings, listener, options).await

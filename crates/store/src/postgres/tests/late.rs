@@ -125,7 +125,7 @@ async fn nothing_is_skipped_however_commits_are_delayed() {
     }
     let mut cursor = Position(0);
     let mut seen = Vec::new();
-    while writers.len() > 0 {
+    while !writers.is_empty() {
         while writers
             .try_join_next()
             .map(|written| written.map(|ids| ids.len()))

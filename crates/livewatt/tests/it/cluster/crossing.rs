@@ -1,0 +1,105 @@
+//! Any node serves everything; what concerns an account happens at its owner.
+
+use livewatt_sandbox::{Cloud, DevicePatch};
+use serde_json::json;
+
+use super::nodes::{Cluster, Node};
+use crate::support::{eventually, receiver::SECRET};
+
+/// Waits until all partitions are shared between these nodes as they should be.
+async fn shared(cluster: &Cluster, names: &[&str]) {
+    eventually("the partitions are shared", async || {
+        let owned = cluster.owned(names).await;
+        owned.iter().sum::<usize>() == 256 && owned.iter().all(|count| *count > 256 / 6)
+    })
+    .await;
+}
+
+/// A node that does not own an account, and the one that does.
+async fn apart<'n>(
+    cluster: &Cluster,
+    nodes: &[&'n Node],
+    account: livewatt_domain::id::AccountId,
+) -> (&'n Node, &'n Node) {
+    let owner = cluster.owner(account).await.unwrap();
+    let other = nodes.iter().find(|node| node.name != owner).unwrap();
+    let own = nodes.iter().find(|node| node.name == owner).unwrap();
+    (other, own)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_node_serves_everything() {
+    let (cluster, a) = Cluster::begin().await;
+    assert_eq!(cluster.owned(&["a"]).await, [256], "alone from the start");
+    let b = cluster.join("b").await;
+    shared(&cluster, &["a", "b"]).await;
+    let nodes = [&a, &b];
+    let webhook = json!({ "url": cluster.receiver.url, "secret": SECRET });
+    b.api
+        .post("/webhooks", Some(webhook))
+        .await
+        .expect_status(200);
+
+    // Linked at either node; the devices are there when the user is back in the app.
+    let mut linked = Vec::new();
+    for number in 0..8 {
+        let user = format!("user-{number}");
+        let cloud = [Cloud::Volta, Cloud::Helios][number % 2];
+        let account = cluster.account(cloud);
+        let node = nodes[number / 2 % 2];
+        let id = cluster.link(node, &user, &account).await;
+        for node in nodes {
+            let devices = node.api.get(&format!("/users/{user}/vehicles")).await;
+            let devices = devices.expect_status(200);
+            let count = devices["data"].as_array().unwrap().len();
+            assert_eq!(
+                count,
+                usize::from(cloud == Cloud::Volta),
+                "{user} at {}",
+                node.name
+            );
+        }
+        linked.push((user, account, id));
+    }
+
+    // A push that arrives at the other node is merged by the owner, and told.
+    for (user, account, id) in linked.iter().filter(|(_, a, _)| a.cloud == Cloud::Volta) {
+        let (other, _) = apart(&cluster, &nodes, *id).await;
+        let vin = &account.devices[0].id;
+        let address = format!("http://{}", other.server.address);
+        cluster.front.leads_to(Some(&address));
+        let patch = DevicePatch {
+            limit_percent: Some(61),
+            ..DevicePatch::default()
+        };
+        cluster.sandbox.patch_device(vin, &patch).await.unwrap();
+        eventually("a push is shown at both nodes", async || {
+            let mut shown = true;
+            for node in nodes {
+                let devices = node.api.get(&format!("/users/{user}/vehicles")).await;
+                let devices = devices.expect_status(200);
+                shown &= devices["data"][0]["chargeState"]["chargeLimit"] == 61.0;
+            }
+            shown
+        })
+        .await;
+    }
+
+    // Both nodes show the same log, and the receiver has all of it.
+    eventually("everything is delivered", async || {
+        let log = a.api.log().await;
+        !log.is_empty() && cluster.receiver.events().len() >= log.len()
+    })
+    .await;
+    assert_eq!(a.api.log().await, b.api.log().await);
+
+    // A node that leaves hands everything over.
+    a.server.shut_down().await.unwrap();
+    assert_eq!(cluster.owned(&["a"]).await, [0]);
+    eventually("the other node has all", async || {
+        cluster.owned(&["b"]).await == [256]
+    })
+    .await;
+    b.server.shut_down().await.unwrap();
+    cluster.sandbox.shutdown().await;
+}
