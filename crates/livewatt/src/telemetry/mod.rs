@@ -28,6 +28,9 @@ pub fn start_logs(settings: &LogSettings) -> anyhow::Result<()> {
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
+        // It would be told to where just nothing could be written to, by a macro that panics then:
+        // a log on a full disk must not break off requests.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     // An error means that logging runs already, as it does in tests.
     let _ = match settings.format {

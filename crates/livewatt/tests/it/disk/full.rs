@@ -17,15 +17,15 @@ use tempfile::TempDir;
 use crate::{cli::PROGRAM, support::eventually};
 
 /// A server whose log goes to a file.
-struct Server {
+pub(super) struct Server {
     child: Child,
-    base: String,
+    pub(super) base: String,
     client: (String, String),
     log: std::path::PathBuf,
 }
 
 impl Server {
-    fn start(data: &Path, log: &Path) -> Self {
+    pub(super) fn start(data: &Path, log: &Path) -> Self {
         // Whoever may not write must be told, not killed.
         let script = "trap '' XFSZ; exec \"$0\" \"$@\"";
         let mut child = Command::new("bash")
@@ -71,7 +71,7 @@ impl Server {
     }
 
     /// Forbids its files to grow beyond so many bytes.
-    fn limit(&self, bytes: &str) {
+    pub(super) fn limit(&self, bytes: &str) {
         let process = self.child.id().to_string();
         let done = Command::new("prlimit")
             .args(["--pid", &process, &format!("--fsize={bytes}:unlimited")])
@@ -79,7 +79,7 @@ impl Server {
         assert!(done.unwrap().success());
     }
 
-    async fn token(&self) -> Option<String> {
+    pub(super) async fn token(&self) -> Option<String> {
         let answer = reqwest::Client::new()
             .post(format!("{}/oauth2/token", self.base))
             .basic_auth(&self.client.0, Some(&self.client.1))
@@ -95,7 +95,7 @@ impl Server {
         Some(body["access_token"].as_str().unwrap().to_owned())
     }
 
-    async fn get(&self, path: &str, token: &str) -> StatusCode {
+    pub(super) async fn get(&self, path: &str, token: &str) -> StatusCode {
         let url = format!("{}{path}", self.base);
         let request = reqwest::Client::new().get(url).bearer_auth(token);
         request.send().await.unwrap().status()

@@ -4,6 +4,7 @@
 mod doctor;
 mod full;
 mod refusals;
+mod station;
 
 use std::path::{Path, PathBuf};
 

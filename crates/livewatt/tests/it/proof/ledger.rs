@@ -14,7 +14,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     routing::post,
 };
-use livewatt_domain::diff::changed_paths;
+use livewatt_domain::{Timestamp, diff::changed_paths};
 use serde_json::{Map, Value, json, value::RawValue};
 use tokio::net::TcpListener;
 
@@ -45,7 +45,7 @@ pub struct DeviceBook {
     pub chain: u64,
     pub figures: Figures,
     last: Map<String, Value>,
-    is_deleted: bool,
+    pub deleted_at: Option<Timestamp>,
 }
 
 /// The values that a figure took, one after the other.
@@ -99,7 +99,10 @@ impl Books {
                         ));
                     }
                     Some("updated") => {}
-                    Some("deleted") => book.is_deleted = true,
+                    Some("deleted") => {
+                        let at = event["createdAt"].as_str().unwrap();
+                        book.deleted_at = Some(at.parse().unwrap());
+                    }
                     _ => wrong.push(format!("{id}: {name} after another event")),
                 }
                 let seen = |device: &Map<String, Value>| {
@@ -122,11 +125,11 @@ impl Books {
                     chain: 0,
                     figures: Figures::default(),
                     last: Map::new(),
-                    is_deleted: false,
+                    deleted_at: None,
                 })
             }
         };
-        if book.is_deleted && !name.ends_with(":deleted") {
+        if book.deleted_at.is_some() && !name.ends_with(":deleted") {
             wrong.push(format!("{id}: {name} after its deletion"));
         }
         let information = &event[kind.name()]["information"];

@@ -86,6 +86,19 @@ pub struct Told {
     pub kind: Kind,
     /// `None`: the answer says it is there, but nothing that can be true about it.
     pub news: Option<News>,
+    /// Whether its cloud has a connection to it.
+    pub is_online: bool,
+}
+
+/// What a push shows of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contact {
+    /// It is there.
+    Made,
+    /// It is there and does this.
+    Does(Doing),
+    /// It is not there.
+    Lost,
 }
 
 /// What is new about a device.
@@ -117,17 +130,61 @@ pub fn devices(answer: &Answer) -> Vec<Told> {
     }
 }
 
-/// What a push tells of the followed figure of vehicles.
-pub fn pushed(answer: &Answer) -> Vec<(String, f64, Option<Timestamp>)> {
+/// What a push tells of the followed figure of a device.
+#[derive(Debug)]
+pub struct Pushed {
+    pub device: String,
+    pub figure: Option<f64>,
+    /// It counts only while the device has a figure: a rate without a word about the state.
+    pub is_rate_alone: bool,
+    pub at: Option<Timestamp>,
+}
+
+/// What a push tells of followed figures. Only what has changed is in it.
+pub fn pushed(answer: &Answer) -> Vec<Pushed> {
     list(&answer.body["changes"])
         .filter_map(|change| {
             let charge = &change["charge"];
-            let level = charge["level_percent"].as_f64()?;
-            Some((
-                change["vin"].as_str()?.to_owned(),
-                level,
-                time(&charge["at"]),
-            ))
+            let (level, power) = (
+                charge["level_percent"].as_f64(),
+                charge["power_kw"].as_f64(),
+            );
+            let (name, figure, is_rate_alone) = match change["vin"].as_str() {
+                Some(vin) => (vin, Some(level?), false),
+                None => {
+                    let serial = change["serial"].as_str()?;
+                    match charge["status"].as_str() {
+                        Some("charging") => (serial, Some(power?), false),
+                        Some(_) => (serial, None, false),
+                        None => (serial, Some(power?), true),
+                    }
+                }
+            };
+            Some(Pushed {
+                device: name.to_owned(),
+                figure,
+                is_rate_alone,
+                at: time(&charge["at"]),
+            })
+        })
+        .collect()
+}
+
+/// The devices that a push shows to be in contact, what it says of what they do, and as of when.
+pub fn contacts(answer: &Answer) -> Vec<(String, Contact, Option<Timestamp>)> {
+    list(&answer.body["changes"])
+        .filter_map(|change| {
+            let word = change["type"].as_str()?;
+            let name = change["vin"].as_str().or(change["serial"].as_str())?;
+            let contact = match word.rsplit('_').next() {
+                Some("added" | "removed") => return None,
+                Some("offline") => Contact::Lost,
+                _ => match change["charge"]["status"].as_str() {
+                    Some(status) => Contact::Does(busy(status == "charging")),
+                    None => Contact::Made,
+                },
+            };
+            Some((name.to_owned(), contact, time(&change["charge"]["at"])))
         })
         .collect()
 }
@@ -138,7 +195,13 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
 
 fn told(seen: &Value, id: &str, kind: Kind, news: Option<News>) -> Option<Told> {
     let device = seen[id].as_str()?.to_owned();
-    Some(Told { device, kind, news })
+    let is_online = seen.get("online").or(seen.get("connected"));
+    Some(Told {
+        device,
+        kind,
+        news,
+        is_online: is_online != Some(&Value::Bool(false)),
+    })
 }
 
 fn time(value: &Value) -> Option<Timestamp> {

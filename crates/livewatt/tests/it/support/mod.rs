@@ -1,12 +1,14 @@
 //! The vocabulary of the tests: a world with a sandbox, a server, a webhook receiver and one clock
 //! that only moves when told to.
 
+pub mod browser;
 pub mod contract;
 pub mod database;
 pub mod http;
 pub mod log;
 pub mod python;
 pub mod receiver;
+pub mod station;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

@@ -70,6 +70,21 @@ impl Browser {
     }
 }
 
+impl Browser {
+    /// Agrees to a link session and chooses the first brand of an integration; says where to sign
+    /// in.
+    pub async fn choose(&self, link: &str, integration: &str) -> String {
+        let page = self.get(link).await;
+        self.submit(&format!("{link}/consent"), &page, &[]).await;
+        let page = self.get(&format!("{link}/vendor")).await;
+        let brand = between(&page.text, &format!("value=\"{integration}/"), "\"");
+        let choice = format!("{integration}/{brand}");
+        let chosen = format!("{link}/vendor");
+        self.submit(&chosen, &page, &[("choice", &choice)]).await;
+        format!("{link}/sign-in")
+    }
+}
+
 /// What stands between two texts.
 #[track_caller]
 pub fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
