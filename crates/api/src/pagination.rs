@@ -118,7 +118,8 @@ fn encode(key: &PageKey) -> String {
 fn decode(text: &str) -> Option<PageKey> {
     let bytes = plain(text)?;
     let (at, id) = bytes.split_once('~')?;
-    (!id.is_empty()).then_some(())?;
+    // No ID has control characters, and not every database can be asked about them.
+    (!id.is_empty() && !id.contains(char::is_control)).then_some(())?;
     Some(PageKey {
         at: at.parse().ok()?,
         id: id.to_owned(),
@@ -235,7 +236,7 @@ mod tests {
         #[test]
         fn every_cursor_comes_back(
             millis in -62_135_596_800_000..253_402_300_799_999_i64,
-            id in ".{1,128}",
+            id in "\\PC{1,128}",
             position in 0..i64::MAX,
         ) {
             let at = livewatt_domain::Timestamp::from_millisecond(millis).unwrap();

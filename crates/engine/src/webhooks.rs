@@ -264,6 +264,10 @@ impl Engine {
         if !(8..=200).contains(&text.chars().count()) {
             return Err("must have 8 to 200 characters".to_owned());
         }
+        // A parser drops or escapes them; the text as it was given is what is stored.
+        if text.contains(char::is_control) {
+            return Err("must not contain control characters".to_owned());
+        }
         let url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
         self.options
             .egress

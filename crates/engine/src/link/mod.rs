@@ -346,6 +346,10 @@ fn check_redirect(uri: &str) -> Vec<Issue> {
     if uri.chars().count() > 500 {
         return vec![Issue::new(PATH, "must have at most 500 characters")];
     }
+    // A parser drops or escapes them; the text as it was given is what is stored.
+    if uri.contains(char::is_control) {
+        return vec![Issue::new(PATH, "must not contain control characters")];
+    }
     match Url::parse(uri) {
         Err(error) => vec![Issue::new(PATH, format!("is not a URI: {error}"))],
         Ok(url) => match url.scheme() {

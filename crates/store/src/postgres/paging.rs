@@ -137,6 +137,10 @@ impl Listing<'_> {
         };
         let statement = statement.bind(from.at.as_millisecond());
         Ok(match self.key {
+            // Text of the database cannot hold it, and so no key can be a real one.
+            KeyType::Text if from.id.contains('\0') => {
+                return Err(unreadable("page key")("it contains a NUL"));
+            }
             KeyType::Text => statement.bind(&from.id),
             KeyType::Uuid => {
                 let id = Uuid::try_parse(&from.id).map_err(unreadable("page key"))?;
