@@ -15,7 +15,7 @@ use livewatt_domain::{
     Timestamp,
     account::AccountSchedule,
     age::Breach,
-    device::{Device, DeviceText},
+    device::{Device, DeviceText, UpdatedBlocks},
     id::{AccountId, DeviceId},
 };
 use livewatt_store::{AgeHour, BudgetUsage, DevicePresence, PresenceFlush, Store};
@@ -114,7 +114,7 @@ impl Presence {
                 && quiet.version == device.version
             {
                 device.last_seen = device.last_seen.max(quiet.last_seen);
-                device.stamps = quiet.stamps.clone();
+                device.updated = UpdatedBlocks(quiet.stamps.updated_blocks(device.kind));
             }
             if let Some(at) = group.seen.get(&device.id) {
                 device.last_seen = device.last_seen.max(*at);

@@ -17,7 +17,7 @@ mod text;
 pub mod vehicle;
 
 pub use document::Document;
-pub use stamp::{Stamp, Stamps, Via};
+pub use stamp::{Stamp, Stamps, UpdatedBlocks, Via};
 pub use text::DeviceText;
 
 use jiff::Timestamp;

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 
-use super::{Device, Document, Stamps};
+use super::{Device, Document, UpdatedBlocks};
 use crate::{id::DeviceId, kind::DeviceKind, time::wire};
 
 /// What serving a device takes of it.
@@ -26,8 +26,8 @@ pub struct DeviceText {
     pub document: String,
     /// Last successful contact.
     pub last_seen: Timestamp,
-    /// Where each field's value came from.
-    pub stamps: Stamps,
+    /// When each of its blocks last changed.
+    pub updated: UpdatedBlocks,
 }
 
 impl DeviceText {
@@ -38,12 +38,12 @@ impl DeviceText {
     pub fn of(device: Device) -> Result<Self, serde_json::Error> {
         Ok(Self {
             kind: device.kind(),
+            updated: UpdatedBlocks(device.stamps.updated_blocks(device.kind())),
             id: device.id,
             linked_at: device.linked_at,
             version: device.version,
             document: serde_json::to_string(&device.document)?,
             last_seen: device.last_seen,
-            stamps: device.stamps,
         })
     }
 
@@ -52,10 +52,10 @@ impl DeviceText {
     /// # Errors
     /// If the document is no JSON object.
     pub fn render(self) -> Result<String, serde_json::Error> {
-        let times: Vec<_> = self.stamps.updated_blocks(self.kind);
+        let blocks = self.updated.0.into_iter();
         let times = Times {
             last_seen: wire(self.last_seen),
-            blocks: times.iter().map(|(name, at)| (*name, wire(*at))).collect(),
+            blocks: blocks.map(|(name, at)| (name, wire(at))).collect(),
         };
         match times.replace_in(&self.document) {
             Some(text) => Ok(text),
@@ -77,7 +77,8 @@ impl Times {
     /// missing.
     fn replace_in(&self, text: &str) -> Option<String> {
         let mut replaced: Vec<(Range<usize>, &str)> = Vec::with_capacity(1 + self.blocks.len());
-        for (key, value) in Members::of(text, 0)? {
+        let mut members = Members::of(text, 0)?;
+        for (key, value) in members.by_ref() {
             let key = text.get(key)?;
             if key == "lastSeen" {
                 replaced.push((value, &self.last_seen));
@@ -88,7 +89,7 @@ impl Times {
                 replaced.push((value, at));
             }
         }
-        if replaced.len() != 1 + self.blocks.len() {
+        if !members.is_last() || replaced.len() != 1 + self.blocks.len() {
             return None;
         }
         let mut out = String::with_capacity(text.len() + 24 * replaced.len());
@@ -130,14 +131,20 @@ impl<'t> Members<'t> {
         (text.get(at) == Some(&b'{')).then_some(Self { text, at: at + 1 })
     }
 
+    /// Whether they ended with the text.
+    fn is_last(&self) -> bool {
+        self.text.get(self.at..) == Some(b"}")
+    }
+
     /// Where a string that begins there ends: after its closing quote.
     fn string_end(&self, at: usize) -> Option<usize> {
         let mut at = at + 1;
         loop {
+            let rest = self.text.get(at..)?;
+            at += rest.iter().position(|b| matches!(b, b'"' | b'\\'))?;
             match self.text.get(at)? {
                 b'"' => return Some(at + 1),
-                b'\\' => at += 2,
-                _ => at += 1,
+                _ => at += 2,
             }
         }
     }
@@ -146,6 +153,10 @@ impl<'t> Members<'t> {
     fn value_end(&self, mut at: usize) -> Option<usize> {
         let mut depth = 0_u32;
         loop {
+            let rest = self.text.get(at..)?;
+            at += rest
+                .iter()
+                .position(|b| matches!(b, b'"' | b',' | b'{' | b'}' | b'[' | b']'))?;
             match self.text.get(at)? {
                 b'"' => {
                     at = self.string_end(at)?;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use livewatt_domain::{
-    device::{Device, DeviceText, VendorDevice},
+    device::{Device, DeviceText, UpdatedBlocks, VendorDevice},
     id::{AccountId, ClientId, DeviceId, UserId},
     kind::DeviceKind,
 };
@@ -265,13 +265,15 @@ fn decode(columns: &mut Columns<'_, '_>) -> StoreResult<Device> {
 }
 
 fn decode_text(columns: &mut Columns<'_, '_>) -> StoreResult<DeviceText> {
+    let id = DeviceId(columns.uuid()?);
+    let kind = columns.word("kind of device")?;
     Ok(DeviceText {
-        id: DeviceId(columns.uuid()?),
-        kind: columns.word("kind of device")?,
+        id,
+        kind,
         linked_at: columns.time()?,
         version: columns.number()?,
         document: columns.take()?,
-        stamps: columns.json("set of stamps")?,
+        updated: columns.text("set of stamps", |text| UpdatedBlocks::read(kind, text))?,
         last_seen: columns.time()?,
     })
 }
