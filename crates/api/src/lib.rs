@@ -12,6 +12,7 @@ mod attempts;
 mod error;
 mod extract;
 mod handlers;
+mod json_text;
 mod observe;
 mod openapi;
 mod operations;

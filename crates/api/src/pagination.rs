@@ -6,9 +6,10 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use livewatt_domain::{id::DeviceId, time::wire, webhook::Position};
 use livewatt_store::{Page, PageFrom, PageKey, PageRequest};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{error::ApiError, extract::QueryArgs};
+use crate::{error::ApiError, extract::QueryArgs, json_text::JsonText};
 
 /// Largest page.
 pub(crate) const MAX_PAGE_SIZE: u32 = 500;
@@ -42,6 +43,29 @@ impl<T> From<Page<T>> for Paginated<T> {
                 before: page.newer.as_ref().map(encode),
             },
         }
+    }
+}
+
+/// The same of records whose JSON is text already.
+impl From<Page<String>> for JsonText {
+    fn from(page: Page<String>) -> Self {
+        let key = |key: Option<PageKey>| Value::from(key.as_ref().map(encode));
+        let (after, before) = (key(page.older), key(page.newer));
+        let records: usize = page.items.iter().map(|record| record.len() + 1).sum();
+        let mut text = String::with_capacity(records + 512);
+        text.push_str("{\"data\":[");
+        for (index, record) in page.items.iter().enumerate() {
+            if index > 0 {
+                text.push(',');
+            }
+            text.push_str(record);
+        }
+        text.push_str("],\"pagination\":{\"after\":");
+        text.push_str(&after.to_string());
+        text.push_str(",\"before\":");
+        text.push_str(&before.to_string());
+        text.push_str("}}");
+        Self(text)
     }
 }
 
@@ -196,6 +220,28 @@ mod tests {
             }
         );
         assert_eq!(page("").await.unwrap().from, PageFrom::Start);
+    }
+
+    #[test]
+    fn pages_of_text_are_like_others() {
+        let key = |id: &str| PageKey {
+            at: "2024-01-07T17:04:26.123Z".parse().unwrap(),
+            id: id.into(),
+        };
+        for (records, older, newer) in [
+            (vec![], None, None),
+            (vec![1], Some(key("1")), None),
+            (vec![1, 2, 3], Some(key("3")), Some(key("1"))),
+        ] {
+            let page = Page {
+                items: records,
+                older,
+                newer,
+            };
+            let text = JsonText::from(page.clone().map(|record: u8| record.to_string()));
+            let expected = serde_json::to_string(&Paginated::from(page)).unwrap();
+            assert_eq!(text.0, expected);
+        }
     }
 
     #[tokio::test]

@@ -26,6 +26,8 @@ use crate::{
 pub struct FieldSpec {
     /// Dotted path in the device's JSON.
     pub path: &'static str,
+    /// The block whose `lastUpdated` follows the field, if it is in one that has it.
+    pub block: Option<&'static str>,
     /// Accepted numbers, in the contract's unit; `None` for what is no number.
     pub range: Option<RangeInclusive<f64>>,
 }
@@ -36,7 +38,7 @@ pub struct Field(&'static FieldSpec);
 
 impl PartialEq for Field {
     fn eq(&self, other: &Self) -> bool {
-        self.0.path == other.0.path
+        std::ptr::eq(self.0, other.0) || self.0.path == other.0.path
     }
 }
 
@@ -63,11 +65,8 @@ impl Field {
     }
 
     /// The block whose `lastUpdated` follows the field, if it is in one that has it.
-    pub fn block(self) -> Option<&'static str> {
-        match self.0.path.split_once('.') {
-            Some((block, _)) if BLOCKS.contains(&block) => Some(block),
-            _ => None,
-        }
+    pub const fn block(self) -> Option<&'static str> {
+        self.0.block
     }
 
     /// Whether the field is part of the static description.
@@ -151,6 +150,25 @@ impl<T> Key<T> {
     }
 }
 
+/// The block that a path leads into, if it has a `lastUpdated`. Fields are asked for theirs at every
+/// fetch, so it is found out when they are compiled.
+pub(crate) const fn block_of(path: &str) -> Option<&'static str> {
+    let path = path.as_bytes();
+    let mut index = 0;
+    while index < BLOCKS.len() {
+        let block = BLOCKS[index].as_bytes();
+        let mut same = 0;
+        while same < block.len() && same < path.len() && block[same] == path[same] {
+            same += 1;
+        }
+        if same == block.len() && same < path.len() && path[same] == b'.' {
+            return Some(BLOCKS[index]);
+        }
+        index += 1;
+    }
+    None
+}
+
 /// Defines the typed keys of a kind and its list of fields.
 macro_rules! keys {
     ($kind:ident: $($(#[$doc:meta])* $name:ident: $type:ty = $path:literal $(, $range:expr)?;)*) => {
@@ -159,6 +177,7 @@ macro_rules! keys {
             pub const $name: crate::fact::Key<$type> = crate::fact::Key::of({
                 static SPEC: crate::fact::FieldSpec = crate::fact::FieldSpec {
                     path: $path,
+                    block: crate::fact::block_of($path),
                     range: crate::fact::range!($($range)?),
                 };
                 &SPEC

@@ -1,7 +1,7 @@
 //! Reading devices, and asking for a fetch sooner. Always from stored data, never from a vendor.
 
 use livewatt_domain::{
-    device::Device,
+    device::{Device, DeviceText},
     id::{AccountId, ClientId, DeviceId, UserId},
     kind::DeviceKind,
 };
@@ -40,6 +40,55 @@ impl Engine {
             Some(device) if device.kind() == kind => Ok(self.presence.overlay(device)),
             _ => Err(EngineError::DeviceNotFound),
         }
+    }
+
+    /// The JSON of a client's devices, as [`Engine::list_devices`] has them.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_documents(
+        &self,
+        client: ClientId,
+        user: Option<UserId>,
+        kind: DeviceKind,
+        page: PageRequest,
+    ) -> EngineResult<Page<String>> {
+        let page = self.store.list_device_texts(client, user, kind, page);
+        let Page {
+            items,
+            older,
+            newer,
+        } = page.await?;
+        let items = items.into_iter().map(|device| self.render(device));
+        Ok(Page {
+            items: items.collect::<EngineResult<_>>()?,
+            older,
+            newer,
+        })
+    }
+
+    /// The JSON of a device of a client.
+    ///
+    /// # Errors
+    /// [`EngineError::DeviceNotFound`] if there is none of this kind, or if the database fails.
+    pub async fn get_document(
+        &self,
+        client: ClientId,
+        kind: DeviceKind,
+        id: &str,
+    ) -> EngineResult<String> {
+        let id: DeviceId = id.parse().map_err(|_| EngineError::DeviceNotFound)?;
+        match self.store.find_device_text(client, id).await? {
+            Some(device) if device.kind == kind => self.render(device),
+            _ => Err(EngineError::DeviceNotFound),
+        }
+    }
+
+    fn render(&self, device: DeviceText) -> EngineResult<String> {
+        let device = self.presence.overlay_text(device);
+        device
+            .render()
+            .map_err(|error| EngineError::internal("a stored document is no JSON object", error))
     }
 
     /// Brings the next fetch of a device forward. Repeats within a minute count once; during

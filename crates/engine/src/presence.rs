@@ -15,7 +15,7 @@ use livewatt_domain::{
     Timestamp,
     account::AccountSchedule,
     age::Breach,
-    device::Device,
+    device::{Device, DeviceText, UpdatedBlocks},
     id::{AccountId, DeviceId},
 };
 use livewatt_store::{AgeHour, BudgetUsage, DevicePresence, PresenceFlush, Store};
@@ -102,6 +102,23 @@ impl Presence {
                 device.stamps = quiet.stamps.clone();
                 device.is_asleep = quiet.is_asleep;
                 device.missed_listings = quiet.missed_listings;
+            }
+            if let Some(at) = group.seen.get(&device.id) {
+                device.last_seen = device.last_seen.max(*at);
+            }
+        }
+        device
+    }
+
+    /// The same of a device that is read to be served.
+    pub(crate) fn overlay_text(&self, mut device: DeviceText) -> DeviceText {
+        let groups = self.groups();
+        for group in [&groups.leaving, &groups.gathering] {
+            if let Some(quiet) = group.quiet.get(&device.id)
+                && quiet.version == device.version
+            {
+                device.last_seen = device.last_seen.max(quiet.last_seen);
+                device.updated = UpdatedBlocks(quiet.stamps.updated_blocks(device.kind));
             }
             if let Some(at) = group.seen.get(&device.id) {
                 device.last_seen = device.last_seen.max(*at);

@@ -10,8 +10,8 @@ use crate::{Engine, cluster, error::chain};
 
 /// Longest sleep between two looks: bounds what a lost wake-up or a clock that jumps can cost.
 const LONGEST_NAP: Duration = Duration::from_secs(1);
-/// Shortest sleep: due times have a resolution of a second.
-const SHORTEST_NAP: Duration = Duration::from_millis(20);
+/// Shortest sleep: due times have a resolution of a second, so that hardly any is as short.
+const SHORTEST_NAP: Duration = Duration::from_millis(5);
 /// Quiet writes are at most this far behind.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 /// Old slices of the log are looked for this often.

@@ -40,7 +40,7 @@ use jiff::Timestamp;
 use livewatt_domain::{
     account::{Account, AccountSchedule},
     client::Client,
-    device::Device,
+    device::{Device, DeviceText},
     id::{AccountId, ClientId, DeviceId, UserId, WebhookId},
     kind::DeviceKind,
     link::LinkSession,
@@ -150,6 +150,31 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         kind: DeviceKind,
         page: PageRequest,
     ) -> StoreResult<Page<Device>>;
+    /// The same as [`Store::find_device`], to be served: the document stays text.
+    async fn find_device_text(
+        &self,
+        client: ClientId,
+        id: DeviceId,
+    ) -> StoreResult<Option<DeviceText>> {
+        let found = self.find_device(client, id).await?;
+        found.map(device_text).transpose()
+    }
+    /// The same as [`Store::list_devices`], to be served: the documents stay text.
+    async fn list_device_texts(
+        &self,
+        client: ClientId,
+        user: Option<UserId>,
+        kind: DeviceKind,
+        page: PageRequest,
+    ) -> StoreResult<Page<DeviceText>> {
+        let page = self.list_devices(client, user, kind, page).await?;
+        let items = page.items.into_iter().map(device_text);
+        Ok(Page {
+            items: items.collect::<StoreResult<_>>()?,
+            older: page.older,
+            newer: page.newer,
+        })
+    }
 
     // ---- writing what happened --------------------------------------------------------------
 
@@ -242,4 +267,11 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// A number that was stored under `name`, or `value` after storing it, for settings that must
     /// survive, such as the key check of the vault.
     async fn remember(&self, name: String, value: String) -> StoreResult<String>;
+}
+
+fn device_text(device: Device) -> StoreResult<DeviceText> {
+    DeviceText::of(device).map_err(|error| StoreError::Unreadable {
+        what: "document",
+        source: error.into(),
+    })
 }

@@ -402,6 +402,14 @@ pub struct AgeQuery {
     pub vendor: Option<VendorName>,
 }
 
+impl AgeQuery {
+    /// Whether it asks about such devices.
+    pub fn is_about(&self, kind: DeviceKind, vendor: &VendorName) -> bool {
+        self.kind.is_none_or(|asked| asked == kind)
+            && self.vendor.as_ref().is_none_or(|asked| asked == vendor)
+    }
+}
+
 /// A breach as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BreachRecord {

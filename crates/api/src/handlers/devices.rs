@@ -1,16 +1,13 @@
 //! The six kinds of device: one handler per operation, with the kind as data.
 
-use axum::{Json, extract::State, http::StatusCode};
-use livewatt_domain::{
-    device::{Device, Document},
-    id::UserId,
-    kind::DeviceKind,
-};
+use axum::{extract::State, http::StatusCode};
+use livewatt_domain::{id::UserId, kind::DeviceKind};
 
 use crate::{
     error::ApiResult,
     extract::{Caller, PathArg, user_arg},
-    pagination::{PageArgs, Paginated},
+    json_text::JsonText,
+    pagination::PageArgs,
     state::ApiState,
 };
 
@@ -20,7 +17,7 @@ pub(crate) async fn list(
     state: State<ApiState>,
     caller: Caller,
     page: PageArgs,
-) -> ApiResult<Json<Paginated<Document>>> {
+) -> ApiResult<JsonText> {
     list_of(kind, state, caller, None, page).await
 }
 
@@ -31,7 +28,7 @@ pub(crate) async fn list_of_user(
     caller: Caller,
     PathArg(user): PathArg,
     page: PageArgs,
-) -> ApiResult<Json<Paginated<Document>>> {
+) -> ApiResult<JsonText> {
     let user = user_arg(user)?;
     list_of(kind, state, caller, Some(user), page).await
 }
@@ -42,14 +39,12 @@ async fn list_of(
     caller: Caller,
     user: Option<UserId>,
     page: PageArgs,
-) -> ApiResult<Json<Paginated<Document>>> {
-    let devices = state
+) -> ApiResult<JsonText> {
+    let documents = state
         .engine()
-        .list_devices(caller.client_id, user, kind, page.by_id()?)
+        .list_documents(caller.client_id, user, kind, page.by_id()?)
         .await?;
-    Ok(Json(Paginated::from(
-        devices.map(Device::into_current_document),
-    )))
+    Ok(JsonText::from(documents))
 }
 
 /// `GET /{kinds}/{id}`
@@ -58,12 +53,12 @@ pub(crate) async fn get(
     State(state): State<ApiState>,
     caller: Caller,
     PathArg(id): PathArg,
-) -> ApiResult<Json<Document>> {
-    let device = state
+) -> ApiResult<JsonText> {
+    let document = state
         .engine()
-        .get_device(caller.client_id, kind, &id)
+        .get_document(caller.client_id, kind, &id)
         .await?;
-    Ok(Json(device.into_current_document()))
+    Ok(JsonText(document))
 }
 
 /// `POST /{kinds}/{id}/refresh-hint`; a body is of no consequence.

@@ -26,7 +26,7 @@ mod tests;
 
 pub use block::{BlockAge, Grace};
 pub use breach::{Breach, BreachReason, UnknownReason};
-pub use tally::{AgeTally, BIN_BOUNDS, Slowed, Span, hours};
+pub use tally::{AgeTally, BIN_BOUNDS, Slowed, Span, hour_of, hours};
 
 use jiff::{SignedDuration, Timestamp};
 

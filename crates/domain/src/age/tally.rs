@@ -98,6 +98,9 @@ pub struct AgeTally {
     bins: [u64; BINS],
     /// The greatest age.
     pub peak: Second,
+    /// Breaches that began then and are counted here only, by [`BreachReason`].
+    #[serde(default)]
+    breaches: [u64; BreachReason::ALL.len()],
 }
 
 impl AgeTally {
@@ -133,6 +136,16 @@ impl AgeTally {
         self.unreachable[reason as usize] += u64::from(seconds);
     }
 
+    /// Adds a breach that is not written down by itself.
+    pub fn add_breach(&mut self, reason: BreachReason) {
+        self.breaches[reason as usize] += 1;
+    }
+
+    /// Breaches that are counted here only.
+    pub const fn breaches_for(&self, reason: BreachReason) -> u64 {
+        self.breaches[reason as usize]
+    }
+
     /// Adds another tally.
     pub fn merge(&mut self, other: &Self) {
         self.within += other.within;
@@ -141,6 +154,7 @@ impl AgeTally {
         add_all(&mut self.slowed, &other.slowed);
         add_all(&mut self.unreachable, &other.unreachable);
         add_all(&mut self.bins, &other.bins);
+        add_all(&mut self.breaches, &other.breaches);
         self.peak = self.peak.max(other.peak);
     }
 
@@ -204,16 +218,22 @@ fn add_all(sums: &mut [u64], more: &[u64]) {
     }
 }
 
+const HOUR: Second = 3_600;
+
+/// The first second of an hour.
+pub const fn hour_of(second: Second) -> Second {
+    second - second % HOUR
+}
+
 /// The hours (as their first second) that a stretch of time touches, with its part in each. Of
 /// more than a week the last week alone: a clock that jumps by a century must not make a million
 /// rows of every block.
 pub fn hours(from: Second, to: Second) -> impl Iterator<Item = (Second, Second, Second)> {
-    const HOUR: Second = 3_600;
     const WEEK: Second = 7 * 24 * HOUR;
     let mut at = from.max(to.saturating_sub(WEEK));
     std::iter::from_fn(move || {
         (at < to).then(|| {
-            let hour = at - at % HOUR;
+            let hour = hour_of(at);
             let begin = at;
             at = to.min(hour.saturating_add(HOUR));
             (hour, begin, at)

@@ -13,10 +13,12 @@ pub mod hvac;
 pub mod inverter;
 pub mod meter;
 mod stamp;
+mod text;
 pub mod vehicle;
 
 pub use document::Document;
-pub use stamp::{Stamp, Stamps, Via};
+pub use stamp::{Stamp, Stamps, UpdatedBlocks, Via};
+pub use text::DeviceText;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -174,13 +176,6 @@ impl Device {
     /// The document with today's `lastSeen` and `lastUpdated` laid over it: what the API serves.
     pub fn current_document(&self) -> Document {
         let mut document = self.document.clone();
-        self.lay_times_over(&mut document);
-        document
-    }
-
-    /// The same of a device that is needed no more.
-    pub fn into_current_document(mut self) -> Document {
-        let mut document = std::mem::take(&mut self.document);
         self.lay_times_over(&mut document);
         document
     }

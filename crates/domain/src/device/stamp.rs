@@ -58,12 +58,11 @@ impl From<Stamp> for Row {
 
 impl From<Row> for Stamp {
     fn from(Row(observed, started, received, changed, via): Row) -> Self {
-        let at = |ms| Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
         Self {
-            observed_at: observed.map(at),
-            started_at: at(started),
-            received_at: at(received),
-            changed_at: changed.map(at),
+            observed_at: observed.map(moment),
+            started_at: moment(started),
+            received_at: moment(received),
+            changed_at: changed.map(moment),
             via,
         }
     }
@@ -151,10 +150,73 @@ impl Stamps {
 }
 
 fn updated_at(kind: DeviceKind, stamp: &Stamp) -> Option<Timestamp> {
+    updated(kind, stamp.observed_at, stamp.changed_at)
+}
+
+fn updated<T: Ord>(kind: DeviceKind, observed_at: Option<T>, changed_at: Option<T>) -> Option<T> {
     match kind {
-        DeviceKind::Hvac => stamp.observed_at.max(stamp.changed_at),
-        _ => stamp.observed_at.or(stamp.changed_at),
+        DeviceKind::Hvac => observed_at.max(changed_at),
+        _ => observed_at.or(changed_at),
     }
+}
+
+/// The `lastUpdated` of every block that has one, as [`Stamps::updated_blocks`] tells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UpdatedBlocks(pub Vec<(&'static str, Timestamp)>);
+
+impl UpdatedBlocks {
+    /// Those of stamps as they are stored, without making [`Stamps`] of them.
+    ///
+    /// # Errors
+    /// If the text is none of stamps.
+    pub fn read(kind: DeviceKind, stamps: &str) -> Result<Self, serde_json::Error> {
+        let mut json = serde_json::Deserializer::from_str(stamps);
+        let updated = json.deserialize_map(UpdatedVisitor(kind))?;
+        json.end()?;
+        Ok(updated)
+    }
+}
+
+struct UpdatedVisitor(DeviceKind);
+
+impl<'de> Visitor<'de> for UpdatedVisitor {
+    type Value = UpdatedBlocks;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stamps by path")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<UpdatedBlocks, A::Error> {
+        /// A [`Row`] of which only two times are looked at.
+        #[derive(Deserialize)]
+        struct Times(
+            Option<i64>,
+            de::IgnoredAny,
+            de::IgnoredAny,
+            Option<i64>,
+            de::IgnoredAny,
+        );
+
+        let mut updated_blocks: Vec<(&'static str, i64)> = Vec::with_capacity(4);
+        while let Some((KnownField(field), times)) = map.next_entry::<_, Times>()? {
+            let block = field.and_then(Field::block);
+            let Some((block, at)) = block.zip(updated(self.0, times.0, times.3)) else {
+                continue;
+            };
+            match updated_blocks.iter_mut().find(|(known, _)| *known == block) {
+                Some((_, newest)) => *newest = at.max(*newest),
+                None => updated_blocks.push((block, at)),
+            }
+        }
+        let moments = updated_blocks.into_iter();
+        Ok(UpdatedBlocks(
+            moments.map(|(block, at)| (block, moment(at))).collect(),
+        ))
+    }
+}
+
+fn moment(milliseconds: i64) -> Timestamp {
+    Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 impl Serialize for Stamps {
@@ -247,5 +309,10 @@ mod tests {
             .filter_map(|block| Some((block, stamps.block_updated(kind, block)?)))
             .collect();
         assert_eq!(stamps.updated_blocks(kind), blocks);
+        for kind in DeviceKind::ALL {
+            let read = UpdatedBlocks::read(kind, &text).unwrap();
+            assert_eq!(read.0, stamps.updated_blocks(kind));
+        }
+        assert!(UpdatedBlocks::read(kind, "{").is_err());
     }
 }

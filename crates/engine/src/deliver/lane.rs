@@ -1,4 +1,7 @@
 //! One lane of a webhook: read, freeze, send, settle.
+//!
+//! While there is more to deliver, a delivery is settled and the next one frozen by one write, so
+//! that a lane waits for the disk once a delivery.
 
 use livewatt_domain::{
     SignedDuration, Timestamp,
@@ -23,9 +26,15 @@ impl Engine {
     /// Works a lane off; returns the number of deliveries attempted.
     pub(crate) async fn run_lane(&self, ready: ReadyLane) -> usize {
         let mut attempted = 0;
+        let mut frozen = None;
         while attempted < DELIVERIES_PER_RUN {
-            match self.step_lane(ready).await {
-                Ok(Progress::Delivered) => attempted += 1,
+            // The last of a run leaves nothing frozen: it might be long until the lane's next turn.
+            let goes_on = attempted + 1 < DELIVERIES_PER_RUN;
+            match self.step_lane(ready, frozen.take(), goes_on).await {
+                Ok(Progress::Delivered(next)) => {
+                    attempted += 1;
+                    frozen = next;
+                }
                 Ok(Progress::Failed) => {
                     attempted += 1;
                     break;
@@ -47,29 +56,43 @@ impl Engine {
         attempted
     }
 
-    async fn step_lane(&self, ready: ReadyLane) -> EngineResult<Progress> {
-        let Some((webhook, receiver, lane)) = self.deliveries.snapshot(ready) else {
+    async fn step_lane(
+        &self,
+        ready: ReadyLane,
+        frozen: Option<Frozen>,
+        goes_on: bool,
+    ) -> EngineResult<Progress> {
+        let Some((webhook, receiver, mut lane)) = self.deliveries.snapshot(ready) else {
             return Ok(Progress::Idle);
         };
-        match lane.pending.clone() {
-            Some(pending) if pending.next_attempt_at > self.now() => Ok(Progress::Idle),
-            Some(pending) => {
-                let bodies = self.bodies(&webhook, &lane, &pending).await?;
-                self.attempt(ready, &webhook, &receiver, lane, pending, bodies)
-                    .await
+        let bodies = match (&lane.pending, frozen) {
+            (Some(pending), _) if pending.next_attempt_at > self.now() => {
+                return Ok(Progress::Idle);
             }
-            None => self.begin(ready, &webhook, &receiver, lane).await,
-        }
+            (Some(pending), Some(frozen)) if frozen.id == pending.id => frozen.bodies,
+            (Some(pending), _) => self.bodies(&webhook, &lane, pending).await?,
+            (None, _) => {
+                let Some(frozen) = self.freeze(ready, &webhook, &mut lane).await? else {
+                    return Ok(Progress::Idle);
+                };
+                if !self.save(ready, lane.clone(), None).await? {
+                    return Ok(Progress::Idle);
+                }
+                frozen.bodies
+            }
+        };
+        self.attempt(ready, &webhook, &receiver, lane, bodies, goes_on)
+            .await
     }
 
-    /// Reads on in the log; if something wanted is there, freezes a delivery and sends it.
-    async fn begin(
+    /// Reads on in the log; if something wanted is there, freezes it as the lane's next delivery,
+    /// which is still to be stored.
+    async fn freeze(
         &self,
         ready: ReadyLane,
         webhook: &Webhook,
-        receiver: &Receiver,
-        mut lane: Lane,
-    ) -> EngineResult<Progress> {
+        lane: &mut Lane,
+    ) -> EngineResult<Option<Frozen>> {
         // Cleared before reading: news that come in meanwhile are not lost.
         self.deliveries
             .with_lane(ready, |lane| lane.has_news = false);
@@ -89,43 +112,40 @@ impl Engine {
                     return Err(error.into());
                 }
             };
-            let is_wanted = |name: &str| webhook.events.accepts(name);
-            let wanted: Vec<_> = page
-                .events
-                .iter()
-                .filter(|logged| is_wanted(&logged.event.name))
-                .collect();
-            if let Some(last) = wanted.last() {
-                let pending = PendingDelivery {
-                    id: DeliveryId::new(self.now(), self.entropy.as_ref()),
-                    until: last.position,
+            let is_at_end = page.read_until <= lane.cursor || page.events.is_empty();
+            let mut until = None;
+            let mut bodies = Vec::with_capacity(page.events.len());
+            for logged in page.events {
+                if webhook.events.accepts(&logged.event.name) {
+                    until = Some(logged.position);
+                    bodies.push(logged.event.body);
+                }
+            }
+            if let Some(until) = until {
+                let id = DeliveryId::new(self.now(), self.entropy.as_ref());
+                lane.pending = Some(PendingDelivery {
+                    id,
+                    until,
                     attempts: 0,
                     failing_since: None,
                     next_attempt_at: self.now(),
-                };
-                lane.pending = Some(pending.clone());
-                if !self.save(ready, lane.clone(), None).await? {
-                    return Ok(Progress::Idle);
-                }
-                let bodies = wanted
-                    .iter()
-                    .map(|logged| logged.event.body.clone())
-                    .collect();
+                });
                 self.deliveries
                     .with_lane(ready, |lane| lane.has_news = true);
-                return self
-                    .attempt(ready, webhook, receiver, lane, pending, bodies)
-                    .await;
+                return Ok(Some(Frozen { id, bodies }));
             }
             // Nothing wanted here. That far needs no writing down: after a restart it is read over
             // again, to the same end.
-            let is_at_end = page.read_until <= lane.cursor || page.events.is_empty();
             lane.cursor = page.read_until.max(lane.cursor);
             let cursor = lane.cursor;
-            self.deliveries
-                .with_lane(ready, |held| held.lane.cursor = cursor);
+            self.deliveries.with_lane(ready, |held| {
+                // Else a delivery of before is still to be settled, and begins at the cursor.
+                if held.lane.pending.is_none() {
+                    held.lane.cursor = cursor;
+                }
+            });
             if is_at_end {
-                return Ok(Progress::Idle);
+                return Ok(None);
             }
         }
     }
@@ -152,21 +172,25 @@ impl Engine {
         Ok(wanted.map(|logged| logged.event.body).collect())
     }
 
+    /// Sends what is frozen and writes down what came of it.
     async fn attempt(
         &self,
         ready: ReadyLane,
         webhook: &Webhook,
         receiver: &Receiver,
         mut lane: Lane,
-        mut pending: PendingDelivery,
         bodies: Vec<String>,
+        goes_on: bool,
     ) -> EngineResult<Progress> {
+        let Some(mut pending) = lane.pending.take() else {
+            return Ok(Progress::Idle);
+        };
         if bodies.is_empty() {
             // Retention or erasure took them: there is nothing left to deliver.
             lane.cursor = pending.until;
             lane.pending = None;
             self.save(ready, lane, None).await?;
-            return Ok(Progress::Delivered);
+            return Ok(Progress::Delivered(None));
         }
         let events = bodies.len();
         let body = format!("[{}]", bodies.join(","));
@@ -199,8 +223,13 @@ impl Engine {
                 succeeded_at: Some(self.now()),
                 deactivate: false,
             };
+            let next = match goes_on {
+                // What cannot be read now is read again, and complained about, at the next step.
+                true => self.freeze(ready, webhook, &mut lane).await.ok().flatten(),
+                false => None,
+            };
             self.save(ready, lane, Some(done)).await?;
-            Ok(Progress::Delivered)
+            Ok(Progress::Delivered(next))
         } else {
             self.fail(ready, webhook, lane, pending, attempt, &sent)
                 .await?;
@@ -295,11 +324,18 @@ impl Engine {
     }
 }
 
+/// The events of a frozen delivery.
+#[derive(Debug)]
+struct Frozen {
+    id: DeliveryId,
+    bodies: Vec<String>,
+}
+
 /// How far a step brought a lane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Progress {
-    /// A delivery was taken; there may be more.
-    Delivered,
+    /// A delivery was taken; there may be more, and the next may be frozen already.
+    Delivered(Option<Frozen>),
     /// The receiver failed; not now.
     Failed,
     /// Nothing to do.

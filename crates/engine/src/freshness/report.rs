@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Engine, EngineResult};
 
-/// Breaches listed in a report, the newest; all are counted.
+/// Breaches listed in a report, the newest of those that have rows; all are counted.
 pub const LISTED_BREACHES: u32 = 500;
 
 /// What a report is to be about.
@@ -199,7 +199,8 @@ impl Engine {
         // Then all that is counted is in the store, and the rest is what is pending.
         self.flush_presence().await?;
         let pending = self.fleet.pending_ages(query.client, self.now());
-        self.report(query, pending).await
+        let unwritten = self.fleet.ages.unwritten_breaches(query.client);
+        self.report(query, pending, unwritten).await
     }
 
     /// How fresh data was over a time, as far as it is stored: for an engine that opened the
@@ -211,13 +212,14 @@ impl Engine {
         &self,
         query: ReportQuery,
     ) -> EngineResult<FreshnessReport> {
-        self.report(query, Vec::new()).await
+        self.report(query, Vec::new(), Vec::new()).await
     }
 
     async fn report(
         &self,
         query: ReportQuery,
         pending: Vec<AgeHour>,
+        unwritten: Vec<BreachCount>,
     ) -> EngineResult<FreshnessReport> {
         let now = self.now();
         let query = AgeQuery {
@@ -234,7 +236,24 @@ impl Engine {
             let key = (row.vendor, row.kind, row.block);
             tallies.entry(key).or_default().merge(&row.tally);
         }
-        let breaches = self.store.breaches(query.clone(), LISTED_BREACHES).await?;
+        let mut breaches = self.store.breaches(query.clone(), LISTED_BREACHES).await?;
+        if query.to > now {
+            let asked = |count: &BreachCount| query.is_about(count.kind, &count.vendor);
+            breaches.counts.extend(unwritten.into_iter().filter(asked));
+        }
+        for ((vendor, kind, block), tally) in &tallies {
+            let counted = BreachReason::ALL.map(|reason| (reason, tally.breaches_for(reason)));
+            for (reason, count) in counted.into_iter().filter(|(_, count)| *count > 0) {
+                breaches.counts.push(BreachCount {
+                    vendor: vendor.clone(),
+                    kind: *kind,
+                    block,
+                    reason,
+                    count,
+                    open: 0,
+                });
+            }
+        }
         let rows = tallies.into_iter();
         Ok(FreshnessReport {
             from: query.from,
@@ -268,13 +287,7 @@ fn end_of_hour(at: Timestamp) -> Timestamp {
 }
 
 fn is_asked(query: &AgeQuery, row: &AgeHour) -> bool {
-    row.hour >= query.from
-        && row.hour < query.to
-        && query.kind.is_none_or(|kind| kind == row.kind)
-        && query
-            .vendor
-            .as_ref()
-            .is_none_or(|vendor| *vendor == row.vendor)
+    row.hour >= query.from && row.hour < query.to && query.is_about(row.kind, &row.vendor)
 }
 
 fn row(key: Key, tally: &AgeTally, counts: &[BreachCount]) -> FreshnessRow {

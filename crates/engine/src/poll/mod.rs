@@ -66,6 +66,11 @@ impl Engine {
         self.fleet.next_due()
     }
 
+    /// Number of fetches of an integration that are due and wait for their turn.
+    pub fn polls_waiting(&self, integration: &str) -> usize {
+        self.waiting.count(integration)
+    }
+
     /// Fetches an account now, unless that is happening already.
     pub(crate) async fn poll_account(&self, id: AccountId, trigger: Trigger) {
         if self.fleet.claim(id, trigger).is_some() {

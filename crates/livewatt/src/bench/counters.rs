@@ -12,6 +12,8 @@ pub(super) struct Counters {
     polls: BTreeMap<String, u64>,
     /// Events committed.
     pub(super) events: u64,
+    /// Promises broken, by block.
+    pub(super) breaches: u64,
 }
 
 impl Counters {
@@ -34,6 +36,8 @@ impl Counters {
                     .polls
                     .entry(outcome.unwrap_or("?").to_owned())
                     .or_default() += value;
+            } else if name.starts_with("livewatt_freshness_breaches_total{") {
+                found.breaches += value;
             } else if name == "livewatt_events_total" {
                 found.events += value;
             }
@@ -68,9 +72,12 @@ mod tests {
         let text = "# TYPE livewatt_polls_total counter\n\
                     livewatt_polls_total{integration=\"volta\",outcome=\"ok\"} 7\n\
                     livewatt_polls_total{integration=\"volta\",outcome=\"malformed\"} 2\n\
+                    livewatt_freshness_breaches_total{reason=\"late\"} 4\n\
+                    livewatt_freshness_breaches_total{reason=\"backoff\"} 1\n\
                     livewatt_events_total 3\n";
         let counters = Counters::parse(text);
         assert_eq!((counters.polls(), counters.events), (7, 3));
+        assert_eq!(counters.breaches, 5);
         assert!(counters.check_since(&counters.clone()).is_ok());
         assert!(counters.check_since(&Counters::default()).is_err());
     }

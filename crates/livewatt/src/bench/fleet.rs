@@ -158,7 +158,7 @@ pub(super) fn cadence(account: u32) -> SignedDuration {
 }
 
 /// Where in its cadence an account is when the engine starts: evenly spread.
-fn first_due(account: u32) -> SignedDuration {
+pub(super) fn first_due(account: u32) -> SignedDuration {
     let share = f64::from(account.wrapping_mul(2_654_435_761)) / f64::from(u32::MAX);
     livewatt_domain::retry::scaled(cadence(account), share)
 }

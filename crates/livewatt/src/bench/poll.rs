@@ -1,9 +1,9 @@
 //! Polls end to end through the real engine, beside a bare client that reads the same answers.
 //!
-//! The engine's own loops run, over a clock so fast that accounts are always due: the wheel hands
-//! them out, each is planned, loaded, opened, read by the real adapter, compared or merged and
-//! committed, and set due again. The quiet writes of every second are part of it. Bare and engine
-//! take turns on the same vendor; whoever waits is stopped.
+//! The engine's own loops run, over a clock that goes on as fetches are made ([`Pace`]): the wheel
+//! hands accounts out, each is planned, loaded, opened, read by the real adapter, compared or
+//! merged and committed, and set due again. The quiet writes of every second are part of it. Bare
+//! and engine take turns on the same vendor; whoever waits is stopped.
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -11,29 +11,30 @@ use std::{
 };
 
 use anyhow::ensure;
-use futures::stream;
 use livewatt_domain::{
-    SignedDuration,
-    clock::{Clock, FastClock, SystemClock},
+    SignedDuration, Timestamp,
+    clock::{Clock, ManualClock, SystemClock},
+    retry::scaled,
 };
 use livewatt_engine::{Engine, EngineOptions};
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::time::sleep;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Plan,
     bare::Bare,
     counters::Counters,
-    installation::{Installation, Loops, NewAccount},
+    fleet::{cadence, fill, first_due},
+    installation::{Installation, Loops},
     machine::cpu_time,
     peer::Peer,
     report::{Part, Row},
 };
 use crate::{telemetry, terminal::say};
 
-/// How much faster than the real one the engine's clock runs: an account whose vehicle does nothing
-/// is due every 0.2 s. Faster, and the wheel might be found empty between two turns.
-const SPEED: f64 = 2_100.0;
+/// Fetches that wait for their turn: about as many as are made while the engine's loop naps.
+const WAITING: usize = 128;
 /// Whoever begins is given this long to reach its pace.
 const RAMP: Duration = Duration::from_millis(500);
 /// Longer than the longest nap of the engine's loops.
@@ -62,7 +63,7 @@ pub(super) async fn run(plan: &Plan) -> anyhow::Result<Part> {
             changed_percents: &[10],
         },
     ];
-    let accounts = plan.devices(20_000, 8_000);
+    let accounts = plan.devices(40_000, 20_000);
     let rounds = plan.pick(5, 1);
     let windows: usize = groups.iter().map(|g| g.changed_percents.len()).sum();
     let window = plan
@@ -82,8 +83,9 @@ pub(super) async fn run(plan: &Plan) -> anyhow::Result<Part> {
         about: format!(
             "fetch, merge and commit through the engine's own loops (volta's adapter, sealed \
              credentials, SQLite with synchronous=FULL, metrics on; {accounts} accounts of one \
-             vehicle, always due by a clock that runs fast), beside the same HTTP client with a \
-             typed parse and a comparison with the last value; by turns, {rounds} x {:.1} s each",
+             vehicle, due as their schedule says by a clock that goes on with every fetch), beside \
+             the same HTTP client with a typed parse and a comparison with the last value; by \
+             turns, {rounds} x {:.1} s each",
             window.as_secs_f64()
         ),
         aim: "ratio of rates at least 0.6",
@@ -91,11 +93,65 @@ pub(super) async fn run(plan: &Plan) -> anyhow::Result<Part> {
     })
 }
 
+/// A clock that stands still until it is moved; nobody knows when that is, so whoever waits looks
+/// again soon.
+#[derive(Debug, Clone)]
+struct HeldClock(ManualClock);
+
+impl Clock for HeldClock {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn for_real(&self, _: SignedDuration) -> SignedDuration {
+        SignedDuration::ZERO
+    }
+}
+
+/// Lets the time of an engine pass as fast as the engine keeps up with its fleet: it always has
+/// work, as much as it can do, and is never late for a promise as by a clock that runs away from it.
+#[derive(Debug)]
+struct Pace {
+    clock: HeldClock,
+    /// The time in which the whole fleet's schedule has one fetch due.
+    per_fetch: SignedDuration,
+}
+
+impl Pace {
+    fn new(accounts: u32) -> Self {
+        let per_second: f64 = (0..accounts)
+            .map(|account| 1.0 / cadence(account).as_secs_f64())
+            .sum();
+        Self {
+            clock: HeldClock(ManualClock::starting_at(SystemClock.now())),
+            per_fetch: scaled(SignedDuration::from_secs(1), 1.0 / per_second),
+        }
+    }
+
+    async fn keep(self: Arc<Self>, engine: Arc<Engine>) {
+        let mut ticks = interval(Duration::from_millis(1));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Fetches that fall due in a tick, on average.
+        let mut fetches: f64 = 1.0;
+        loop {
+            ticks.tick().await;
+            let waiting = engine.polls_waiting("volta");
+            // Slowly, since those that are released are seen to wait only some ticks later.
+            fetches *= if waiting > WAITING { 0.97 } else { 1.01 };
+            fetches = fetches.clamp(0.1, 100.0);
+            if waiting <= 2 * WAITING {
+                self.clock.0.advance(scaled(self.per_fetch, fetches));
+            }
+        }
+    }
+}
+
 struct Bench {
     vendor: Peer,
     installation: Installation,
     engine: Arc<Engine>,
     bare: Arc<Bare>,
+    pace: Arc<Pace>,
     metrics: PrometheusHandle,
 }
 
@@ -113,25 +169,15 @@ impl Bench {
         ));
         let metrics = telemetry::start_metrics()?;
         let vendor = Peer::start(&["vendor".to_owned(), (2 * accounts).to_string()]).await?;
-        let clock = Arc::new(FastClock::new(Arc::new(SystemClock), SPEED));
-        let now = clock.now();
+        let pace = Arc::new(Pace::new(accounts));
+        let now = pace.clock.now();
         let installation = Installation::make(plan.directory.as_ref(), now).await?;
-        let due_at = now.saturating_sub(SignedDuration::from_hours(1))?;
-        let new = |number| {
-            Ok(NewAccount {
-                number,
-                due_at,
-                seen: None,
-            })
-        };
-        installation
-            .add(stream::iter((0..accounts).map(new)), now)
-            .await?;
+        fill(&installation, &vendor, accounts, now, first_due).await?;
         let parallel = group.parallel;
         let tune = |options: &mut EngineOptions| options.parallel_per_vendor = parallel;
         let engine = installation
             .opened
-            .start(vendor.address, clock, tune)
+            .start(vendor.address, Arc::new(pace.clock.clone()), tune)
             .await?;
         let url = format!("http://{}/volta/v1/account", vendor.address).parse()?;
         let bare = Arc::new(Bare::new(&engine.options().http, url, accounts)?);
@@ -140,13 +186,14 @@ impl Bench {
             installation,
             engine,
             bare,
+            pace,
             metrics,
         };
         bench.warm_up(group, accounts.into()).await?;
         Ok(bench)
     }
 
-    /// Until both have read every account, and the engine knows every device.
+    /// Until both have read every account.
     async fn warm_up(&self, group: &Group, accounts: u64) -> anyhow::Result<()> {
         let began = Instant::now();
         let workers = self.bare.start(group.parallel);
@@ -155,12 +202,11 @@ impl Bench {
         }
         self.bare.stop(workers).await?;
         let before = Counters::read(&self.metrics);
-        let loops = Loops::start(self.engine.clone());
+        let (loops, _pace) = self.start_engine();
         loop {
             let now = Counters::read(&self.metrics);
-            // Found, and told about: two events a device.
-            let is_known = now.events - before.events >= 2 * accounts;
-            if is_known && now.polls() - before.polls() >= 2 * accounts {
+            // Those that charge are read more often than the others.
+            if now.polls() - before.polls() >= 2 * accounts {
                 break;
             }
             now.check_since(&before)?;
@@ -171,6 +217,13 @@ impl Bench {
             sleep(Duration::from_millis(50)).await;
         }
         loops.stop().await
+    }
+
+    /// Lets the engine work, and its time pass until the second is dropped.
+    fn start_engine(&self) -> (Loops, AbortOnDropHandle<()>) {
+        let pace = tokio::spawn(self.pace.clone().keep(self.engine.clone()));
+        let loops = Loops::start(self.engine.clone());
+        (loops, AbortOnDropHandle::new(pace))
     }
 
     async fn case(
@@ -222,7 +275,7 @@ impl Bench {
     }
 
     async fn engine_turn(&self, row: &mut Row, window: Duration) -> anyhow::Result<Turn> {
-        let loops = Loops::start(self.engine.clone());
+        let (loops, _pace) = self.start_engine();
         sleep(RAMP).await;
         let before = Counters::read(&self.metrics);
         let commits = self.installation.opened.store.commit_stats();
@@ -242,6 +295,11 @@ impl Bench {
         row.note("engine CPU us/poll", turn.cpu_micros);
         let events = (after.events - before.events) as f64;
         row.note("engine changed, % of polls", 100.0 * events / polls);
+        let breaches = (after.breaches - before.breaches) as f64;
+        row.note(
+            "blocks late for their promise, % of polls",
+            100.0 * breaches / polls,
+        );
         let (commits, jobs) = (stats.commits - commits.commits, stats.jobs - commits.jobs);
         row.note("writes per commit", jobs as f64 / commits.max(1) as f64);
         row.note(

@@ -1,7 +1,8 @@
 //! Devices.
 
+use jiff::Timestamp;
 use livewatt_domain::{
-    device::{Device, VendorDevice},
+    device::{Device, DeviceText, UpdatedBlocks, VendorDevice},
     id::{AccountId, ClientId, DeviceId, UserId},
     kind::DeviceKind,
 };
@@ -19,6 +20,8 @@ use crate::{
 
 const COLUMNS: &str = "id, client_id, user_id, account_id, kind, vendor_device_id, vendor, \
                        linked_at, version, document, stamps, last_seen, is_asleep, missed_listings";
+
+const TEXT_COLUMNS: &str = "id, kind, linked_at, version, document, stamps, last_seen";
 
 const TABLES: &str = "devices join device_presence on device_id = id";
 
@@ -48,27 +51,80 @@ pub(super) fn list(
     kind: DeviceKind,
     page: &PageRequest,
 ) -> StoreResult<Page<Device>> {
-    let (client, kind, user) = (client.0.as_bytes(), kind.name(), user.map(UserId::as_str));
-    let of_user: [&dyn ToSql; 3] = [client, &kind, &user];
-    let listing = Listing {
-        table: TABLES,
-        columns: COLUMNS,
-        condition: match user {
-            Some(_) => "client_id = ?1 and kind = ?2 and user_id = ?3",
-            None => "client_id = ?1 and kind = ?2",
-        },
-        params: if user.is_some() {
-            &of_user
-        } else {
-            &of_user[..2]
-        },
-        at: "linked_at",
-        id: uuid_key,
-    };
-    listing.page(connection, page, decode, |device| PageKey {
-        at: device.linked_at,
-        id: device.id.to_string(),
+    let of_kind = OfKind { client, user, kind };
+    of_kind.page(connection, page, COLUMNS, decode, |device| {
+        (device.linked_at, device.id)
     })
+}
+
+pub(super) fn find_text(
+    connection: &Connection,
+    client: ClientId,
+    id: DeviceId,
+) -> StoreResult<Option<DeviceText>> {
+    query_one(
+        connection,
+        &format!("select {TEXT_COLUMNS} from {TABLES} where id = ? and client_id = ?"),
+        [id.0.as_bytes(), client.0.as_bytes()],
+        decode_text,
+    )
+}
+
+pub(super) fn list_texts(
+    connection: &Connection,
+    client: ClientId,
+    user: Option<&UserId>,
+    kind: DeviceKind,
+    page: &PageRequest,
+) -> StoreResult<Page<DeviceText>> {
+    let of_kind = OfKind { client, user, kind };
+    of_kind.page(connection, page, TEXT_COLUMNS, decode_text, |device| {
+        (device.linked_at, device.id)
+    })
+}
+
+/// A client's devices of a kind, of one user if given.
+struct OfKind<'a> {
+    client: ClientId,
+    user: Option<&'a UserId>,
+    kind: DeviceKind,
+}
+
+impl OfKind<'_> {
+    fn page<T>(
+        &self,
+        connection: &Connection,
+        page: &PageRequest,
+        columns: &str,
+        decode: impl FnMut(&mut Columns<'_, '_>) -> StoreResult<T>,
+        key: impl Fn(&T) -> (Timestamp, DeviceId),
+    ) -> StoreResult<Page<T>> {
+        let (client, kind) = (self.client.0.as_bytes(), self.kind.name());
+        let user = self.user.map(UserId::as_str);
+        let of_user: [&dyn ToSql; 3] = [client, &kind, &user];
+        let listing = Listing {
+            table: TABLES,
+            columns,
+            condition: match user {
+                Some(_) => "client_id = ?1 and kind = ?2 and user_id = ?3",
+                None => "client_id = ?1 and kind = ?2",
+            },
+            params: if user.is_some() {
+                &of_user
+            } else {
+                &of_user[..2]
+            },
+            at: "linked_at",
+            id: uuid_key,
+        };
+        listing.page(connection, page, decode, |row| {
+            let (at, id) = key(row);
+            PageKey {
+                at,
+                id: id.to_string(),
+            }
+        })
+    }
 }
 
 pub(super) fn change(connection: &Connection, change: &DeviceChange) -> StoreResult<()> {
@@ -205,5 +261,19 @@ fn decode(columns: &mut Columns<'_, '_>) -> StoreResult<Device> {
         last_seen: columns.time()?,
         is_asleep: columns.take()?,
         missed_listings: columns.number()?,
+    })
+}
+
+fn decode_text(columns: &mut Columns<'_, '_>) -> StoreResult<DeviceText> {
+    let id = DeviceId(columns.uuid()?);
+    let kind = columns.word("kind of device")?;
+    Ok(DeviceText {
+        id,
+        kind,
+        linked_at: columns.time()?,
+        version: columns.number()?,
+        document: columns.take()?,
+        updated: columns.text("set of stamps", |text| UpdatedBlocks::read(kind, text))?,
+        last_seen: columns.time()?,
     })
 }

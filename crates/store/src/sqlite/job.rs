@@ -36,6 +36,11 @@ where
     )
 }
 
+/// Runs work; a panic in it is its failure.
+pub(super) fn catching<T>(work: impl FnOnce() -> StoreResult<T>) -> StoreResult<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
+}
+
 struct Task<T, W> {
     work: Option<W>,
     result: StoreResult<T>,
@@ -49,8 +54,7 @@ where
 {
     fn run(&mut self, connection: &Connection) -> Option<&StoreError> {
         if let Some(work) = self.work.take() {
-            self.result = catch_unwind(AssertUnwindSafe(|| work(connection)))
-                .unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
+            self.result = catching(|| work(connection));
         }
         self.result.as_ref().err()
     }

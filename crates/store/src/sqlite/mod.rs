@@ -84,6 +84,23 @@ impl SqliteStore {
         result.unwrap_or(Err(StoreError::Closed))
     }
 
+    /// Reads a row by one statement, on the caller's thread if a connection is free: handing it to a
+    /// reader and back would cost several times as much.
+    async fn read_row<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
+        let began = Instant::now();
+        match self.readers.try_here(work) {
+            Ok(result) => {
+                metrics::histogram!("livewatt_store_seconds", "access" => "read")
+                    .record(began.elapsed().as_secs_f64());
+                result
+            }
+            Err(work) => self.read(work).await,
+        }
+    }
+
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,

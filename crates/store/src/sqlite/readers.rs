@@ -2,8 +2,10 @@
 //!
 //! A read takes microseconds if its pages are cached, and milliseconds if they are not or if the
 //! list is long. Threads of their own keep the second kind off the threads that serve requests,
-//! and cost less per read than asking the runtime for a blocking thread each time. Each job runs
-//! in one read transaction, so that all of its statements see the same moment.
+//! and cost less per read than asking the runtime for a blocking thread each time. What reads a
+//! row by one statement may use a connection that is free at the moment where it stands: it touches
+//! a few pages, and waits for nobody. Each job of the threads runs in one read transaction, so that
+//! all of its statements see the same moment.
 
 use std::{
     sync::{
@@ -18,7 +20,7 @@ use tokio::sync::oneshot;
 
 use super::{
     error::unusable,
-    job::{Job, pack},
+    job::{Job, catching, pack},
     statement::execute,
 };
 use crate::error::{StoreError, StoreResult};
@@ -28,6 +30,7 @@ use crate::error::{StoreError, StoreResult};
 pub(super) struct Readers {
     jobs: Option<Sender<Box<dyn Job>>>,
     threads: Vec<JoinHandle<()>>,
+    connections: Vec<Arc<Mutex<Connection>>>,
 }
 
 impl Readers {
@@ -35,21 +38,35 @@ impl Readers {
     pub(super) fn start(connections: Vec<Connection>) -> StoreResult<Self> {
         let (sender, receiver) = channel();
         let receiver = Arc::new(Mutex::new(receiver));
-        let start = |connection: Connection| {
-            let receiver = Arc::clone(&receiver);
+        let connections: Vec<_> = connections
+            .into_iter()
+            .map(|connection| Arc::new(Mutex::new(connection)))
+            .collect();
+        let start = |connection: &Arc<Mutex<Connection>>| {
+            let (connection, receiver) = (Arc::clone(connection), Arc::clone(&receiver));
             thread::Builder::new()
                 .name("store-reader".to_owned())
                 .spawn(move || read(&connection, &receiver))
                 .map_err(unusable("opened"))
         };
-        let threads = connections
-            .into_iter()
-            .map(start)
-            .collect::<StoreResult<_>>()?;
+        let threads = connections.iter().map(start).collect::<StoreResult<_>>()?;
         Ok(Self {
             jobs: Some(sender),
             threads,
+            connections,
         })
+    }
+
+    /// Runs work of one statement on this thread if a connection is free; else gives it back.
+    pub(super) fn try_here<T, W>(&self, work: W) -> Result<StoreResult<T>, W>
+    where
+        W: FnOnce(&Connection) -> StoreResult<T>,
+    {
+        let mut free = self.connections.iter().filter_map(|c| c.try_lock().ok());
+        match free.next() {
+            Some(connection) => Ok(catching(|| work(&connection))),
+            None => Err(work),
+        }
     }
 
     /// Hands work to the next free thread.
@@ -73,17 +90,19 @@ impl Drop for Readers {
     }
 }
 
-fn read(connection: &Connection, jobs: &Mutex<Receiver<Box<dyn Job>>>) {
+fn read(connection: &Mutex<Connection>, jobs: &Mutex<Receiver<Box<dyn Job>>>) {
     loop {
         // Whoever holds the lock waits for the next job, the others wait for the lock.
         let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(mut job) = next else { return };
-        let begun = execute(connection, "begin", []);
+        let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = execute(&connection, "begin", []);
         if begun.is_ok() {
-            job.run(connection);
+            job.run(&connection);
         }
         // Ends the reading; there is nothing that could be lost.
-        let _ = execute(connection, "rollback", []);
+        let _ = execute(&connection, "rollback", []);
+        drop(connection);
         job.answer(begun.err());
     }
 }

@@ -128,11 +128,20 @@ impl Columns<'_, '_> {
 
     /// A value stored as JSON.
     pub(super) fn json<T: DeserializeOwned>(&mut self, what: &'static str) -> StoreResult<T> {
+        self.text(what, |text| serde_json::from_str(text))
+    }
+
+    /// What is read of a text.
+    pub(super) fn text<T, E: Into<BoxError>>(
+        &mut self,
+        what: &'static str,
+        read: impl FnOnce(&str) -> Result<T, E>,
+    ) -> StoreResult<T> {
         let column = self.next;
         self.next += 1;
         let text = self.row.get_ref(column).map_err(unreadable(what))?;
         let text = text.as_str().map_err(unreadable(what))?;
-        serde_json::from_str(text).map_err(unreadable(what))
+        read(text).map_err(unreadable(what))
     }
 
     /// A value stored as JSON, or null.

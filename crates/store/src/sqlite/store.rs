@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use livewatt_domain::{
     account::{Account, AccountSchedule},
     client::Client,
-    device::Device,
+    device::{Device, DeviceText},
     id::{AccountId, ClientId, DeviceId, UserId, WebhookId},
     kind::DeviceKind,
     link::LinkSession,
@@ -58,7 +58,8 @@ impl Store for SqliteStore {
     }
 
     async fn find_token(&self, hash: [u8; 32], now: Timestamp) -> StoreResult<Option<StoredToken>> {
-        self.read(move |c| clients::find_token(c, &hash, now)).await
+        self.read_row(move |c| clients::find_token(c, &hash, now))
+            .await
     }
 
     async fn find_user(&self, client: ClientId, user: UserId) -> StoreResult<Option<User>> {
@@ -106,7 +107,7 @@ impl Store for SqliteStore {
         &self,
         id: AccountId,
     ) -> StoreResult<Option<(Account, Option<SealedCredentials>)>> {
-        self.read(move |c| accounts::to_fetch(c, id)).await
+        self.read_row(move |c| accounts::to_fetch(c, id)).await
     }
 
     async fn account_with_devices(
@@ -158,7 +159,7 @@ impl Store for SqliteStore {
     }
 
     async fn find_device(&self, client: ClientId, id: DeviceId) -> StoreResult<Option<Device>> {
-        self.read(move |c| devices::find(c, client, id)).await
+        self.read_row(move |c| devices::find(c, client, id)).await
     }
 
     async fn list_devices(
@@ -169,6 +170,26 @@ impl Store for SqliteStore {
         page: PageRequest,
     ) -> StoreResult<Page<Device>> {
         self.read(move |c| devices::list(c, client, user.as_ref(), kind, &page))
+            .await
+    }
+
+    async fn find_device_text(
+        &self,
+        client: ClientId,
+        id: DeviceId,
+    ) -> StoreResult<Option<DeviceText>> {
+        self.read_row(move |c| devices::find_text(c, client, id))
+            .await
+    }
+
+    async fn list_device_texts(
+        &self,
+        client: ClientId,
+        user: Option<UserId>,
+        kind: DeviceKind,
+        page: PageRequest,
+    ) -> StoreResult<Page<DeviceText>> {
+        self.read(move |c| devices::list_texts(c, client, user.as_ref(), kind, &page))
             .await
     }
 

@@ -13,6 +13,7 @@ use livewatt_domain::{
 
 use super::{
     AccountFacts,
+    breaches::Breaches,
     promise::Promise,
     sums::{Parked, Rows, Stretch, count},
 };
@@ -27,9 +28,7 @@ const CATCHING_UP: Second = 61;
 pub(super) struct Books {
     pub(super) vendors: Vec<VendorName>,
     pub(super) rows: Rows,
-    pub(super) open: HashMap<(DeviceId, u8), Breach>,
-    /// Breaches that began or ended since they were last written.
-    pub(super) changed: HashMap<(DeviceId, u8, Timestamp), Breach>,
+    pub(super) breaches: Breaches,
     pub(super) parked: HashMap<AccountId, Parked>,
     /// The last time that nobody watched each partition.
     pub(super) standstills: HashMap<u16, Standstill>,
@@ -197,23 +196,11 @@ impl Books {
             "reason" => reason.name(),
         )
         .increment(1);
-        let key = (breach.device, index, breach.began);
-        self.changed.insert(key, breach.clone());
-        self.open.insert((slot.id, index), breach);
-        self.count_open();
+        self.breaches.begin(index, breach);
     }
 
     pub(super) fn close(&mut self, device: DeviceId, index: u8, ended: Second) {
-        if let Some(mut breach) = self.open.remove(&(device, index)) {
-            breach.ended = Some(moment(ended).max(breach.began));
-            let key = (device, index, breach.began);
-            self.changed.insert(key, breach);
-            self.count_open();
-        }
-    }
-
-    pub(super) fn count_open(&self) {
-        metrics::gauge!("livewatt_freshness_breaches_open").set(self.open.len() as f64);
+        self.breaches.end(device, index, moment(ended));
     }
 
     fn standstill(&self, partition: u16) -> Standstill {

@@ -51,10 +51,9 @@ impl Ledger {
         books.is_starting = true;
         for breach in stored.open {
             if let Some(index) = index_of(breach.kind, breach.block) {
-                books.open.insert((breach.device, index), breach);
+                books.breaches.restore(index, breach);
             }
         }
-        books.count_open();
     }
 
     /// Ends the breaches of devices that are no more.
@@ -65,7 +64,7 @@ impl Ledger {
     ) {
         let mut books = self.books();
         books.is_starting = false;
-        let orphans: Vec<_> = books.open.keys().copied().collect();
+        let orphans: Vec<_> = books.breaches.blocks().collect();
         for (device, block) in orphans.into_iter().filter(|(id, _)| !is_known(*id)) {
             books.close(device, block, second(now));
         }
@@ -93,7 +92,8 @@ impl Ledger {
         let mut books = self.books();
         for (index, block) in slot.ages.blocks.iter_mut().enumerate() {
             let key = (slot.id, index as u8);
-            let since = books.open.get(&key).map(|open| second(open.confirmed_at));
+            let open = books.breaches.of(key.0, key.1);
+            let since = open.map(|open| second(open.confirmed_at));
             match (since, block.confirmed()) {
                 (None, _) => {}
                 (Some(since), Some(confirmed)) if confirmed <= since => block.open(),
@@ -210,9 +210,8 @@ impl Ledger {
     pub(in crate::fleet) fn let_go(&self, slot: &DeviceSlot) {
         let mut books = self.books();
         for block in 0..slot.ages.blocks.len() {
-            books.open.remove(&(slot.id, block as u8));
+            books.breaches.forget(slot.id, block as u8);
         }
-        books.count_open();
     }
 
     /// The ages of a device's blocks, for people to read.
@@ -222,7 +221,7 @@ impl Ledger {
         blocks
             .map(|(index, block)| BlockView {
                 confirmed_at: block.confirmed().map(moment),
-                breach: books.open.get(&(slot.id, index as u8)).cloned(),
+                breach: books.breaches.of(slot.id, index as u8).cloned(),
             })
             .collect()
     }

@@ -10,8 +10,8 @@
 //! - A breach is open in the ledger exactly while its block says so ([`BlockAge::is_open`]).
 //! - The fleet's lock is taken before the ledger's.
 //!
-//! `ledger` takes in what happens, `books` counts it, `sums` are the counted hours on their way to
-//! the store.
+//! `ledger` takes in what happens, `books` counts it, `sums` and `breaches` are the counted hours
+//! and the broken promises on their way to the store.
 
 use livewatt_domain::{
     Timestamp,
@@ -27,6 +27,7 @@ use promise::Promise;
 pub(in crate::fleet) use sums::Pending;
 
 mod books;
+mod breaches;
 mod confirmation;
 mod ledger;
 mod promise;

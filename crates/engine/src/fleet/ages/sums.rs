@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use livewatt_domain::{
     Timestamp,
-    age::{AgeTally, BIN_BOUNDS, Breach, BreachReason, Grace, Second, Span, hours, moment, second},
+    age::{
+        AgeTally, BIN_BOUNDS, Breach, BreachReason, Grace, Second, Span, hour_of, hours, moment,
+        second,
+    },
     fact::Field,
     id::{AccountId, ClientId},
     kind::DeviceKind,
@@ -159,8 +162,19 @@ impl Ledger {
     /// What gathered since it was last asked, to be written.
     pub(crate) fn take(&self) -> AgeGroup {
         let mut books = self.books();
+        let breaches = books.breaches.take();
+        for (block, breach) in &breaches.counted {
+            let key = RowKey {
+                client: breach.client,
+                hour: hour_of(second(breach.began)),
+                vendor: books.vendor(&breach.vendor),
+                kind: breach.kind,
+                block: *block,
+            };
+            let tally = books.rows.entry(key).or_default();
+            tally.add_breach(breach.reason);
+        }
         let rows = std::mem::take(&mut books.rows);
-        let breaches = std::mem::take(&mut books.changed).into_values().collect();
         let counted = (!std::mem::replace(&mut books.is_count_written, true))
             .then(|| moment(books.counted_until));
         let rows: Vec<AgeHour> = rows
@@ -171,7 +185,7 @@ impl Ledger {
         rows.iter().for_each(publish);
         AgeGroup {
             rows,
-            breaches,
+            breaches: breaches.rows,
             counted_until: counted,
         }
     }
