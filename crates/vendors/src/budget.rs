@@ -176,8 +176,8 @@ impl Budgets {
             share,
         };
         let known = inner.specs.get_key_value(integration);
-        let known = known.map(|(name, specs)| (*name, share::count(specs)));
-        let Some((name, count)) = known.filter(|_| self.is_shared) else {
+        let known = known.filter(|(_, specs)| self.is_shared && share::has_app(specs));
+        let Some((name, count)) = known.map(|(name, specs)| (*name, share::count(specs))) else {
             return self.draw_as(&mut inner, payer(0), priority, now);
         };
         let owned: Vec<u16> = share::owned(&inner.owned, count).collect();

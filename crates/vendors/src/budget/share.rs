@@ -10,12 +10,17 @@ use livewatt_domain::{id::PARTITIONS, partition::Partitions};
 use super::{BudgetScope, BudgetSpec, Budgets, Payer, RingKey};
 
 /// A share is at least so many calls: smaller ones would stand in the way of bursts.
-const LEAST: u32 = 64;
+const LEAST: u32 = 8;
 /// Most shares: enough that every node of a large installation gets some.
 const MOST: u32 = 64;
 
 /// What is known of all integrations.
 type Specs = HashMap<&'static str, Vec<BudgetSpec>>;
+
+/// Whether there is anything to share.
+pub(super) fn has_app(specs: &[BudgetSpec]) -> bool {
+    specs.iter().any(|spec| spec.scope == BudgetScope::App)
+}
 
 /// Number of shares that the budgets of an app are cut into.
 pub(super) fn count(specs: &[BudgetSpec]) -> u16 {
@@ -191,7 +196,8 @@ mod tests {
             );
         }
         assert_eq!(count(&[spec(20_000, 0)]), 64);
-        assert_eq!(count(&[spec(100, 0)]), 1);
+        assert_eq!(count(&[spec(100, 0)]), 12);
+        assert_eq!(count(&[spec(9, 0)]), 1);
     }
 
     #[test]

@@ -475,6 +475,10 @@ fn nodes_together_never_spend_more_than_the_whole() {
     let rest = Partitions::ALL.without(&half);
     let (first, second) = (node(), node());
     let mut stored = Stored::new();
+    // An integration without a budget of its app needs no share of one.
+    first.register("plain", &SPECS[..1]);
+    let plain = first.draw("plain", Some(account(1)), Priority::Routine, at(0));
+    assert!(plain.is_ok());
     assert_eq!(spend(&first, 10), 0, "nothing is owned yet");
     take(&first, &stored, &half);
     take(&second, &stored, &rest);

@@ -16,11 +16,12 @@ use livewatt_store::{
     AccountsOf, PostgresOptions, PostgresStore, Store,
     contract::private_postgres::{PrivateDatabase, PrivatePostgres},
 };
+use livewatt_vendors::Secret;
 use tempfile::TempDir;
 
 use crate::{
     durability::front::Front,
-    support::{http::Api, link_in_sandbox, loopback, receiver::Receiver, still},
+    support::{http::Api, link_in_sandbox, loopback, receiver::Receiver, show_logs, still},
 };
 
 /// Virtual seconds per second.
@@ -52,6 +53,7 @@ pub struct Node {
 impl Cluster {
     /// A database, a sandbox, a receiver and the first node, `a`.
     pub async fn begin() -> (Self, Node) {
+        show_logs();
         let database = PrivatePostgres::shared().database();
         let directory = TempDir::new().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(FastClock::new(Arc::new(SystemClock), SPEED));
@@ -64,10 +66,11 @@ impl Cluster {
             loopback().await,
         );
         let mut settings = crate::support::settings(&directory, &sandbox);
-        settings.store.url = database.url().into();
+        settings.store.url = Secret::new(database.url());
         let front = Front::start(loopback().await);
         settings.server.public_url = front.url.clone();
-        let store = PostgresStore::open(&PostgresOptions::new(database.url()));
+        let options = PostgresOptions::new(database.url());
+        let store = PostgresStore::open(&options);
         let mut cluster = Self {
             sandbox,
             receiver: Receiver::start(loopback().await),

@@ -61,7 +61,7 @@ pub async fn loopback() -> TcpListener {
 
 /// With `LIVEWATT_TEST_LOG` set to `text` or `json`, shows what the servers of tests log: also the
 /// way to real lines for the documentation.
-fn show_logs() {
+pub fn show_logs() {
     let format = match std::env::var("LIVEWATT_TEST_LOG").as_deref() {
         Ok("json") => LogFormat::Json,
         Ok(_) => LogFormat::Text,
