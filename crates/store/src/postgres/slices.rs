@@ -122,14 +122,13 @@ pub(super) async fn drop_oldest(
     keep_from: Timestamp,
     now: Timestamp,
 ) -> StoreResult<bool> {
+    // Most often there is nothing to drop, and so nobody to keep out.
+    if oldest_over(connection, keep_from, now).await?.is_none() {
+        return Ok(false);
+    }
     let lock = sql("select pg_advisory_xact_lock($1, $2)");
     execute(connection, lock.bind(LOCKS).bind(SLICE_LOCK)).await?;
-    let slices = all(connection).await?;
-    let is_over = slices
-        .iter()
-        .find(|slice| slice.day <= day_of(now) + 1)
-        .is_some_and(|slice| (slice.day + 1) * MILLISECONDS_PER_DAY <= keep_from.as_millisecond());
-    let Some(oldest) = slices.first().filter(|_| is_over) else {
+    let Some(oldest) = oldest_over(connection, keep_from, now).await? else {
         return Ok(false);
     };
     let alone = sql("select pg_advisory_xact_lock($1, $2::bigint::integer)");
@@ -152,10 +151,27 @@ pub(super) async fn drop_oldest(
     Ok(true)
 }
 
+/// The oldest slice, if it ended before `keep_from`.
+async fn oldest_over(
+    connection: &mut PgConnection,
+    keep_from: Timestamp,
+    now: Timestamp,
+) -> StoreResult<Option<Slice>> {
+    let slices = all(connection).await?;
+    let is_over = slices
+        .iter()
+        .find(|slice| slice.day <= day_of(now) + 1)
+        .is_some_and(|slice| (slice.day + 1) * MILLISECONDS_PER_DAY <= keep_from.as_millisecond());
+    Ok(slices.into_iter().next().filter(|_| is_over))
+}
+
 /// Drops the tables of slices that are no longer part of the log, also those that a server left
 /// behind that was stopped in between. Readers and writers are not kept out: a partition is
 /// detached once all who use it are done.
 pub(super) async fn clear_away(pool: &PgPool) -> StoreResult<()> {
+    if leftovers(&mut *pool.acquire().await?).await?.is_empty() {
+        return Ok(());
+    }
     // A connection of its own, whose patience is as long as need be.
     let mut connection = open::connect(&pool.connect_options()).await?;
     let patience = raw_sql("set statement_timeout = 0; set lock_timeout = 0");
@@ -171,17 +187,23 @@ pub(super) async fn clear_away(pool: &PgPool) -> StoreResult<()> {
     Ok(())
 }
 
-async fn drop_leftovers(connection: &mut PgConnection) -> StoreResult<()> {
+/// Tables of slices that are no longer part of the log, and for those that are still partitions,
+/// whether detaching them was begun.
+async fn leftovers(connection: &mut PgConnection) -> StoreResult<Vec<(String, Option<bool>)>> {
     let leftovers = sql("select relname::text, inhdetachpending
          from pg_class left join pg_inherits on inhrelid = pg_class.oid
          where relkind = 'r' and relname ~ '^events_[0-9]+$'
              and relnamespace = (select relnamespace from pg_class where oid = 'events'::regclass)
              and not exists (select 1 from event_slices where relname = 'events_' || slice)
          order by pg_class.oid");
-    let leftovers = query_all(connection, leftovers, |columns| {
-        Ok((columns.take::<String>()?, columns.take::<Option<bool>>()?))
-    });
-    for (name, is_detach_pending) in leftovers.await? {
+    query_all(connection, leftovers, |columns| {
+        Ok((columns.take()?, columns.take()?))
+    })
+    .await
+}
+
+async fn drop_leftovers(connection: &mut PgConnection) -> StoreResult<()> {
+    for (name, is_detach_pending) in leftovers(connection).await? {
         let how = match is_detach_pending {
             Some(false) => "concurrently",
             Some(true) => "finalize",
