@@ -34,6 +34,8 @@ pub struct Figures {
     pub event_streams: usize,
     /// What the store counts; `None` if it could not be read.
     pub store: Option<StoreFigures>,
+    /// Whether no other program can use the database: there are no nodes then.
+    pub is_alone: bool,
 }
 
 /// How an integration is doing.
@@ -89,6 +91,7 @@ impl Engine {
             failing_webhooks: failing,
             longest_failure: failing_since.map_or(SignedDuration::ZERO, since),
             event_streams: self.listeners(),
+            is_alone: self.membership.is_none(),
             store,
         }
     }
@@ -127,6 +130,9 @@ impl Figures {
         webhooks("failing").set(self.failing_webhooks as f64);
         metrics::gauge!("livewatt_webhook_failing_seconds").set(self.longest_failure.as_secs_f64());
         metrics::gauge!("livewatt_event_streams").set(self.event_streams as f64);
+        if self.is_alone {
+            crate::cluster::publish_nothing();
+        }
         if let Some(store) = &self.store {
             webhooks("inactive").set(store.inactive_webhooks as f64);
             let bytes = |file| metrics::gauge!("livewatt_store_bytes", "file" => file);

@@ -366,6 +366,17 @@ impl Engine {
     }
 }
 
+/// The figures of a program that has the database for itself.
+pub(crate) fn publish_nothing() {
+    metrics::gauge!("livewatt_partitions_owned").set(0.0);
+    metrics::gauge!("livewatt_partitions_free").set(0.0);
+    metrics::gauge!("livewatt_nodes").set(0.0);
+    metrics::gauge!("livewatt_clock_skew_seconds").set(0.0);
+    metrics::counter!("livewatt_partitions_taken_total").increment(0);
+    metrics::counter!("livewatt_partitions_given_total").increment(0);
+    metrics::counter!("livewatt_partitions_lost_total").increment(0);
+}
+
 /// Keeps this node's partitions, until the end or until another run has its name.
 pub(crate) async fn run(engine: Arc<Engine>, stop: CancellationToken) {
     let Some(members) = &engine.membership else {
