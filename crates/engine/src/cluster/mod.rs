@@ -3,11 +3,11 @@
 //! Each partition belongs to one node at a time, by a lease in the database; its owner alone
 //! fetches the accounts in it, merges, writes their devices and delivers to the webhooks in it. Any
 //! node serves the API and takes pushes; what concerns another's partitions goes there as a letter
-//! ([`letters`]), and what saves waiting goes as a wake-up ([`wakes`]).
+//! (`letters`), and what saves waiting goes as a wake-up (`wakes`).
 //!
 //! Invariants:
 //! - Nothing is begun, and nothing written, in a partition without a right that holds beyond doubt
-//!   ([`Ownership`]); what was begun before it ended fails at its fence in the database.
+//!   (`Ownership`); what was begun before it ended fails at its fence in the database.
 //! - A partition changes hands in good order (stop, drain, write down, release), or after its lease
 //!   has ended.
 //! - Every message may be lost or come twice.
