@@ -178,10 +178,16 @@ impl Count {
         }
         for account in self.accounts.values_mut() {
             let devices = account.devices.iter();
+            // The visit saw it active, and a push may have said since that it is not.
+            let may_have_told = account.cloud == Cloud::Volta;
             let planned = devices
                 .filter_map(|device| self.devices.get(device))
                 .map(|device| {
-                    let cadence = device.kind.cadence(device.pace);
+                    let seen = device.kind.cadence(device.pace);
+                    let cadence = match may_have_told {
+                        true => seen.max(device.kind.cadence(Doing::Regular)),
+                        false => seen,
+                    };
                     plus(device.asked_at, with_jitter(cadence))
                 })
                 .min();
