@@ -1,3 +1,6 @@
+use bytes::Bytes;
+use jiff::Timestamp;
+
 use super::*;
 
 fn now() -> Timestamp {

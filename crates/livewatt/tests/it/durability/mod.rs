@@ -6,10 +6,12 @@
 mod clocks;
 pub mod front;
 mod kill;
+mod moments;
 mod person;
 pub mod program;
 mod receivers;
 mod records;
+mod stage;
 
 /// Whether the long form of a proof is wanted.
 fn is_long() -> bool {

@@ -62,6 +62,8 @@ struct Fleet {
     added: Vec<String>,
     hints: u64,
     restarts: u64,
+    /// Pushes that failed since the server was down, by account: nobody took them.
+    knocked: BTreeMap<String, u64>,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -129,6 +131,7 @@ impl Fleet {
             added: Vec::new(),
             hints: 0,
             restarts: 0,
+            knocked: BTreeMap::new(),
         };
         for index in 0..size {
             let cloud = match index % 20 {
@@ -177,11 +180,16 @@ impl Fleet {
             }
             Act::Restart(minutes) => {
                 self.restarts += 1;
+                let failed_before = self.pushes_failed();
                 self.world = self
                     .world
                     .restart(SignedDuration::from_mins(minutes), |_| ())
                     .await;
                 self.count.restarted(now, self.world.now());
+                for (account, failed) in self.pushes_failed() {
+                    *self.knocked.entry(account.clone()).or_default() +=
+                        failed - failed_before.get(&account).copied().unwrap_or(0);
+                }
                 self.record();
             }
             Act::ReceiverAway(is_away) => self.ledger.set_away(is_away),
@@ -260,6 +268,18 @@ impl Fleet {
                 answer.body
             );
         }
+    }
+
+    /// Pushes that their cloud counted as failed, by account.
+    fn pushes_failed(&self) -> BTreeMap<String, u64> {
+        let truth = self.world.sandbox.truth(None, None).unwrap();
+        let accounts = truth["accounts"].as_array().unwrap().iter();
+        accounts
+            .map(|account| {
+                let failed = account["stats"]["pushes_failed"].as_u64().unwrap();
+                (account["id"].as_str().unwrap().to_owned(), failed)
+            })
+            .collect()
     }
 
     /// The sandbox's names of the API's devices.

@@ -68,8 +68,8 @@ impl Row {
         let is_kept_back = self.cloud == Cloud::Rivoli && self.block == "location";
         let not_told = self.breaches.get("notTold").copied().unwrap_or(0);
         let floor = |least: i64| if is_pushed { 0 } else { least };
-        // What is broken already is not broken again while the server is down.
-        let down_floor = |least: i64| if is_kept_back { 0 } else { floor(least) };
+        // What is broken already is not broken again.
+        let times_floor = |least: i64| if is_kept_back { 0 } else { floor(least) };
         let ceiling = |most: i64| if is_kept_back { i64::MAX } else { most };
         let otherwise = match is_kept_back {
             true => sums.otherwise - not_told,
@@ -92,13 +92,13 @@ impl Row {
             (
                 "while down",
                 sums.while_down,
-                down_floor(least.while_down),
+                times_floor(least.while_down),
                 most.while_down,
             ),
             (
                 "otherwise",
                 otherwise,
-                floor(least.otherwise),
+                times_floor(least.otherwise),
                 most.otherwise,
             ),
             // Nothing in the script makes a fetch late.
