@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use futures::future::join;
 use livewatt_domain::{
     SignedDuration, Timestamp,
     account::{AccountSchedule, AccountStatus, Trigger},
@@ -24,8 +25,9 @@ use crate::{
 /// fall upon the vendors.
 const RESTART_SPREAD: SignedDuration = SignedDuration::from_secs(60);
 
-/// Rows read from the store at a time.
-const PAGE: u32 = 10_000;
+/// Rows read from the store at a time. What is read is let go soon after, amid what is kept: larger
+/// pages would leave larger holes.
+const PAGE: u32 = 1_000;
 
 impl Engine {
     /// Loads the accounts of partitions with their due times. Reads narrow rows only, and makes slots of them as
@@ -34,27 +36,30 @@ impl Engine {
         let ages = self.store.age_state(*of).await?;
         self.fleet.ages.restore(self.now(), of, ages);
         let mut slots = HashMap::new();
-        let mut after = None;
-        loop {
-            let page = self.store.fleet_accounts(*of, after, PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.id);
-            let known = page.into_iter().filter_map(|account| {
-                let id = account.id;
-                Some((id, Box::new(self.empty_slot(account)?)))
-            });
-            slots.extend(known);
+        // The next page is read while the last one is taken in.
+        let mut page = self.store.fleet_accounts(*of, None, PAGE).await?;
+        while let Some(last) = page.last() {
+            let next = self.store.fleet_accounts(*of, Some(last.id), PAGE);
+            let take_in = async {
+                let known = page.into_iter().filter_map(|account| {
+                    let id = account.id;
+                    Some((id, Box::new(self.empty_slot(account)?)))
+                });
+                slots.extend(known);
+            };
+            page = join(next, take_in).await.0?;
         }
-        let mut after = None;
-        loop {
-            let page = self.store.fleet_devices(*of, after, PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.id);
-            for device in page {
-                if let Some(slot) = slots.get_mut(&device.account_id) {
-                    self.add_device(slot, device);
+        let mut page = self.store.fleet_devices(*of, None, PAGE).await?;
+        while let Some(last) = page.last() {
+            let next = self.store.fleet_devices(*of, Some(last.id), PAGE);
+            let take_in = async {
+                for device in page {
+                    if let Some(slot) = slots.get_mut(&device.account_id) {
+                        self.add_device(slot, device);
+                    }
                 }
-            }
+            };
+            page = join(next, take_in).await.0?;
         }
         for (id, slot) in &mut slots {
             self.schedule_slot(*id, slot);

@@ -111,4 +111,18 @@ impl SqliteStore {
             .record(handed_in.elapsed().as_secs_f64());
         result.unwrap_or(Err(StoreError::Closed))
     }
+
+    /// Reads much that is not read again soon, and keeps nothing of it: a cache filled with it would
+    /// hold memory for as long as the server runs.
+    async fn scan<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
+        self.read(move |connection| {
+            let found = work(connection)?;
+            statement::execute(connection, "pragma shrink_memory", [])?;
+            Ok(found)
+        })
+        .await
+    }
 }

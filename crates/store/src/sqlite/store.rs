@@ -127,7 +127,7 @@ impl Store for SqliteStore {
         after: Option<AccountId>,
         limit: u32,
     ) -> StoreResult<Vec<FleetAccount>> {
-        self.read(move |c| fleet::accounts(c, &of, after, limit))
+        self.scan(move |c| fleet::accounts(c, &of, after, limit))
             .await
     }
 
@@ -137,7 +137,7 @@ impl Store for SqliteStore {
         after: Option<DeviceId>,
         limit: u32,
     ) -> StoreResult<Vec<FleetDevice>> {
-        self.read(move |c| fleet::devices(c, &of, after, limit))
+        self.scan(move |c| fleet::devices(c, &of, after, limit))
             .await
     }
 
@@ -224,7 +224,7 @@ impl Store for SqliteStore {
     }
 
     async fn lost_devices(&self, of: Partitions) -> StoreResult<Vec<LostDevice>> {
-        self.read(move |c| fleet::lost_devices(c, &of)).await
+        self.scan(move |c| fleet::lost_devices(c, &of)).await
     }
 
     async fn age_state(&self, _of: Partitions) -> StoreResult<AgeState> {

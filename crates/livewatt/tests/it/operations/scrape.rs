@@ -74,7 +74,8 @@ async fn fault(world: &World, cloud: Cloud, kind: FaultKind) -> String {
 }
 
 /// A world in which most things happen that can: changes, pushes good and bad, late and impossible
-/// values, a vendor that fails, dead credentials, receivers that take and that fail, a stream.
+/// values, a vendor that fails, dead credentials, broken promises, receivers that take and that
+/// fail, a stream.
 async fn eventful_world() -> (World, reqwest::Response) {
     let world = World::new().await;
     world.subscribe().await;
@@ -125,6 +126,9 @@ async fn eventful_world() -> (World, reqwest::Response) {
         world.advance(SignedDuration::from_mins(8)).await;
         world.sandbox.drop_fault(&garbage).await.unwrap();
     }
+    // Nobody asked for so long: promises are broken.
+    world.clock.advance(SignedDuration::from_mins(30));
+    world.advance(SignedDuration::from_secs(20)).await;
     (world, stream)
 }
 
