@@ -172,7 +172,12 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Doctor { .. } => Ok(()),
         Command::Bench(args) => {
             telemetry::start_logs(&settings.log)?;
-            bench::run(&args, cli.common.data).await
+            bench::run(
+                &args,
+                cli.common.data,
+                settings.postgres().map(|options| options.url),
+            )
+            .await
         }
         Command::BenchPeer(command) => bench::run_peer(&command).await,
         Command::Freshness(args) => freshness::run(&settings, &args).await,

@@ -21,7 +21,7 @@ use livewatt_domain::{
     entropy::Entropy as _,
 };
 use livewatt_engine::SystemEntropy;
-use livewatt_store::{Store as _, StoredToken};
+use livewatt_store::StoredToken;
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -101,7 +101,7 @@ impl Bench {
         let metrics = telemetry::start_metrics()?;
         let vendor = Peer::start(&["vendor".to_owned(), devices.to_string()]).await?;
         let now = SystemClock.now();
-        let installation = Installation::make(plan.directory.as_ref(), now).await?;
+        let installation = Installation::make(plan, now).await?;
         fill(&installation, &vendor, devices, now, cadence).await?;
         let token = format!("bench-{:016x}", SystemEntropy.next_u64());
         let stored = StoredToken {
@@ -161,7 +161,11 @@ impl Bench {
                 };
                 std::fs::write(&file, serde_json::to_vec(&orders)?)?;
                 let cpu = cpu_time(std::process::id())?;
-                let said = peer::ask(&["load".to_owned(), file.display().to_string()]).await?;
+                let said = peer::ask(
+                    &self.installation.opened.place,
+                    &["load".to_owned(), file.display().to_string()],
+                )
+                .await?;
                 let cpu = cpu_time(std::process::id())? - cpu;
                 let answered: Answered = serde_json::from_str(&said)?;
                 let requests = answered.requests as f64;

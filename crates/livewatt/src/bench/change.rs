@@ -47,7 +47,7 @@ pub(super) async fn run(plan: &Plan) -> anyhow::Result<Part> {
     let vendor = Peer::start(&["vendor".to_owned(), accounts.to_string()]).await?;
     let receiver = Peer::start(&["receiver".to_owned()]).await?;
     let now = SystemClock.now();
-    let installation = Installation::make(plan.directory.as_ref(), now).await?;
+    let installation = Installation::make(plan, now).await?;
     fill(&installation, &vendor, accounts, now, cadence).await?;
     let engine = installation
         .opened

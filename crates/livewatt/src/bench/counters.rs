@@ -14,6 +14,8 @@ pub(super) struct Counters {
     pub(super) events: u64,
     /// Promises broken, by block.
     pub(super) breaches: u64,
+    /// Partitions that this node owns.
+    pub(super) partitions: u64,
 }
 
 impl Counters {
@@ -40,6 +42,8 @@ impl Counters {
                 found.breaches += value;
             } else if name == "livewatt_events_total" {
                 found.events += value;
+            } else if name == "livewatt_partitions_owned" {
+                found.partitions = value;
             }
         }
         found

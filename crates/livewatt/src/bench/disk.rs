@@ -83,13 +83,13 @@ async fn changes(plan: &Plan) -> anyhow::Result<Row> {
     let metrics = telemetry::start_metrics()?;
     let vendor = Peer::start(&["vendor".to_owned(), devices.to_string()]).await?;
     let now = SystemClock.now();
-    let installation = Installation::make(plan.directory.as_ref(), now).await?;
+    let installation = Installation::make(plan, now).await?;
     let at_once = |_| SignedDuration::ZERO;
     fill(&installation, &vendor, devices, now, at_once).await?;
-    let (directory, key) = installation.close();
+    let (directory, place, key) = installation.close();
     let before = closed(&directory.0).await?;
     vendor.get("/set?changed=100").await?;
-    let opened = Opened::open(&directory.0, key).await?;
+    let opened = Opened::open(&place, key).await?;
     let clock = Arc::new(FastClock::new(Arc::new(SystemClock), SPEED));
     let engine = opened.start(vendor.address, clock, |_| {}).await?;
     let counted = Counters::read(&metrics);

@@ -7,7 +7,6 @@
 //! speed; how old data was when it was fetched anew is told by the vendor, who logs every visit.
 
 use std::{
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -30,7 +29,7 @@ use super::{
     Plan,
     installation::{Installation, Loops, NewAccount, Opened, credentials, engine_options, volta},
     machine::{cpu_time, resident_bytes},
-    peer::{self, Peer},
+    peer::{self, Peer, PlaceOrder},
     report::{Part, Row, quantile},
     vendor::{CHARGING_ONE_IN, is_charging, vin},
 };
@@ -92,24 +91,28 @@ async fn fleet(plan: &Plan, devices: u32, length: Duration) -> anyhow::Result<(R
     say(&format!("fleet: filling a database with {devices} devices"));
     let vendor = Peer::start(&["vendor".to_owned(), devices.to_string()]).await?;
     let now = SystemClock.now();
-    let installation = Installation::make(plan.directory.as_ref(), now).await?;
+    let installation = Installation::make(plan, now).await?;
     let began = Instant::now();
     fill(&installation, &vendor, devices, now, first_due).await?;
     let filled_secs = began.elapsed().as_secs_f64();
-    let (directory, key) = installation.close();
+    let (_directory, place, key) = installation.close();
     vendor.get("/set?log=1").await?;
     say(&format!(
         "fleet: filled in {filled_secs:.0} s; watching for {} s",
         length.as_secs()
     ));
     let orders = Orders {
-        directory: directory.0.clone(),
+        place: (&place).into(),
         key,
         vendor: vendor.address.to_string(),
         now,
         length_secs: length.as_secs(),
     };
-    let held = peer::ask(&["fleet".to_owned(), serde_json::to_string(&orders)?]).await?;
+    let held = peer::ask(
+        &place,
+        &["fleet".to_owned(), serde_json::to_string(&orders)?],
+    )
+    .await?;
     let held: Held = serde_json::from_str(&held).context("the fleet's process said")?;
     let visits = vendor.get("/visits").await?;
     let ages = Ages::of(&visits, devices, held.began_ms);
@@ -267,7 +270,7 @@ impl Ages {
 /// What the process that holds the fleet is to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Orders {
-    directory: PathBuf,
+    place: PlaceOrder,
     key: String,
     vendor: String,
     now: Timestamp,
@@ -289,7 +292,7 @@ impl Clock for PutBack {
 pub(super) async fn hold(orders: &str) -> anyhow::Result<()> {
     let orders: Orders = serde_json::from_str(orders)?;
     crate::telemetry::start_metrics()?;
-    let opened = Opened::open(&orders.directory, orders.key).await?;
+    let opened = Opened::open(&orders.place.place()?, orders.key).await?;
     let vendor = orders.vendor.parse()?;
     let clock = PutBack(SystemClock.now().duration_since(orders.now));
     let resident_before = resident_bytes()?;

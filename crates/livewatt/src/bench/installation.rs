@@ -1,13 +1,9 @@
 //! An installation to measure: a real database on disk with accounts put straight into it, and a
 //! real engine over it whose only vendor is the minimal one.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use livewatt_domain::{
     SignedDuration, Timestamp,
@@ -15,7 +11,7 @@ use livewatt_domain::{
     client::Client,
     clock::Clock,
     device::{Device, NewDevice},
-    entropy::Entropy as _,
+    entropy::{Entropy as _, SeededEntropy},
     fact::Observation,
     id::{AccountId, ClientId, DeviceId, LinkSessionId, UserId},
     kind::DeviceKind,
@@ -25,8 +21,8 @@ use livewatt_domain::{
 };
 use livewatt_engine::{Engine, EngineOptions, EngineParts, SystemEntropy, Vault};
 use livewatt_store::{
-    AccountChange, CredentialsChange, DeviceChange, PresenceFlush, SqliteOptions, SqliteStore,
-    Store as _, UnitOfWork,
+    AccountChange, CommitStats, CredentialsChange, DeviceChange, PostgresOptions, PostgresStore,
+    PresenceFlush, SqliteOptions, SqliteStore, Store, UnitOfWork,
 };
 use livewatt_vendors::{
     Registry, Secret,
@@ -36,6 +32,8 @@ use livewatt_vendors::{
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::Plan;
+
 /// Accounts of one user: what a user's row costs is not what is measured.
 const ACCOUNTS_OF_A_USER: u32 = 100;
 /// Accounts written at the same time.
@@ -44,6 +42,18 @@ const WRITTEN_AT_ONCE: usize = 256;
 const FOREVER: &str = "2200-01-01T00:00:00Z";
 /// What volta's pushes are signed with.
 pub(super) const APP_SECRET: &str = "bench-app-secret";
+
+/// What the client of a bench is called.
+const CLIENT: &str = "Bench";
+
+/// Where a database is.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    /// In a directory, as a file.
+    Directory(PathBuf),
+    /// At a PostgreSQL server, by its address.
+    Server(String),
+}
 
 /// A directory that goes when it is dropped.
 #[derive(Debug)]
@@ -75,8 +85,10 @@ pub(super) struct Installation {
 /// A database and the key of its secrets.
 #[derive(Debug)]
 pub(super) struct Opened {
-    pub(super) store: Arc<SqliteStore>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) place: Place,
     pub(super) key: String,
+    sqlite: Option<Arc<SqliteStore>>,
 }
 
 /// An account to be added.
@@ -92,13 +104,20 @@ pub(super) struct NewAccount {
 
 impl Installation {
     /// An empty database with one client.
-    pub(super) async fn make(base: Option<&PathBuf>, now: Timestamp) -> anyhow::Result<Self> {
-        let directory = Directory::make(base);
-        let key = Vault::generate_key(&SystemEntropy).to_string();
-        let opened = Opened::open(&directory.0, key).await?;
+    pub(super) async fn make(plan: &Plan, now: Timestamp) -> anyhow::Result<Self> {
+        let directory = Directory::make(plan.directory.as_ref());
+        // A database remembers its key, and one at a server is used again by the next bench: it has
+        // no secrets but those of the bench's own vendor.
+        let key = Vault::generate_key(&SeededEntropy::new(1)).to_string();
+        let place = match &plan.database_url {
+            Some(url) => Place::Server(url.clone()),
+            None => Place::Directory(directory.0.clone()),
+        };
+        let opened = Opened::open(&place, key).await?;
+        clear(opened.store.as_ref()).await?;
         let client = Client {
             id: ClientId::new(now, &SystemEntropy),
-            name: "Bench".to_owned(),
+            name: CLIENT.to_owned(),
             created_at: now,
             connection_limit: None,
         };
@@ -174,9 +193,9 @@ impl Installation {
         })
     }
 
-    /// Closes the database; it stays for as long as the directory is held.
-    pub(super) fn close(self) -> (Directory, String) {
-        (self.directory, self.opened.key)
+    /// Closes the database; one in a directory stays for as long as that is held.
+    pub(super) fn close(self) -> (Directory, Place, String) {
+        (self.directory, self.opened.place, self.opened.key)
     }
 
     /// Users come with their first link session.
@@ -204,13 +223,33 @@ impl Installation {
 
 impl Opened {
     /// Opens a database again.
-    pub(super) async fn open(directory: &Path, key: String) -> anyhow::Result<Self> {
-        let options = SqliteOptions::new(directory);
-        let store = tokio::task::spawn_blocking(move || SqliteStore::open(&options)).await??;
+    pub(super) async fn open(place: &Place, key: String) -> anyhow::Result<Self> {
+        let mut sqlite = None;
+        let store: Arc<dyn Store> = match place {
+            Place::Directory(directory) => {
+                let options = SqliteOptions::new(directory);
+                let open = move || SqliteStore::open(&options);
+                let store = Arc::new(tokio::task::spawn_blocking(open).await??);
+                sqlite = Some(store.clone());
+                store
+            }
+            Place::Server(url) => {
+                let store = PostgresStore::open(&PostgresOptions::new(url)).await;
+                Arc::new(store.context("the database of --database-url cannot be used")?)
+            }
+        };
         Ok(Self {
-            store: Arc::new(store),
+            store,
+            place: place.clone(),
             key,
+            sqlite,
         })
+    }
+
+    /// How writes are grouped; nothing where that is not counted.
+    pub(super) fn commit_stats(&self) -> CommitStats {
+        let sqlite = self.sqlite.as_deref();
+        sqlite.map(SqliteStore::commit_stats).unwrap_or_default()
     }
 
     /// Starts an engine over it that reads from this vendor. Its loops do not run yet.
@@ -233,6 +272,19 @@ impl Opened {
         .await
         .context("the engine cannot start")
     }
+}
+
+/// Removes what an earlier bench left in a database; refuses one that holds anything else.
+async fn clear(store: &dyn Store) -> anyhow::Result<()> {
+    for client in store.list_clients().await? {
+        ensure!(
+            client.name == CLIENT,
+            "the database holds the client {:?}: give an empty one, since a bench fills it",
+            client.name
+        );
+        store.delete_client(client.id).await?;
+    }
+    Ok(())
 }
 
 /// The usual settings; nobody calls the public address.

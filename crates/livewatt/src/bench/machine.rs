@@ -70,6 +70,23 @@ pub(super) fn cpu_time(process: u32) -> anyhow::Result<Duration> {
     Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
 }
 
+/// CPU time that the processes of a name have used so far, on this machine.
+pub(super) fn cpu_time_of_all(name: &str) -> anyhow::Result<Duration> {
+    let mut sum = Duration::ZERO;
+    for entry in fs::read_dir("/proc").context("/proc is needed to measure")? {
+        let process = entry?.file_name();
+        let Some(process) = process.to_str().and_then(|text| text.parse::<u32>().ok()) else {
+            continue;
+        };
+        let comm = fs::read_to_string(format!("/proc/{process}/comm"));
+        if comm.is_ok_and(|comm| comm.trim_end() == name) {
+            // One that ended between the two looks used next to nothing.
+            sum += cpu_time(process).unwrap_or_default();
+        }
+    }
+    Ok(sum)
+}
+
 /// Memory of this process that is resident, bytes.
 pub(super) fn resident_bytes() -> anyhow::Result<u64> {
     // The field of statm is in pages, whose size only the C library tells; status has kilobytes.

@@ -14,6 +14,7 @@ mod fleet;
 mod installation;
 mod load;
 mod machine;
+mod nodes;
 mod peer;
 mod poll;
 mod receiver;
@@ -24,7 +25,7 @@ mod webhooks;
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::terminal::say;
@@ -66,6 +67,25 @@ enum PartName {
     Webhooks,
     /// What changes take on disk.
     Disk,
+    /// One, two and three nodes on the database of --database-url, beside a bare client.
+    Nodes,
+}
+
+impl PartName {
+    /// The parts that can run there.
+    fn all(plan: &Plan) -> &'static [Self] {
+        match plan.database_url {
+            None => &[
+                Self::Poll,
+                Self::Fleet,
+                Self::Api,
+                Self::Change,
+                Self::Webhooks,
+                Self::Disk,
+            ],
+            Some(_) => &[Self::Nodes, Self::Fleet],
+        }
+    }
 }
 
 /// A process beside a bench, started by it.
@@ -88,6 +108,11 @@ pub enum PeerCommand {
         /// What exactly, as JSON.
         orders: String,
     },
+    /// Is one of several nodes.
+    Node {
+        /// What exactly, as JSON.
+        orders: String,
+    },
 }
 
 /// How much is to be done.
@@ -98,6 +123,8 @@ struct Plan {
     devices: Option<u32>,
     /// Databases are made below this directory.
     directory: Option<PathBuf>,
+    /// The database, instead of new ones in a directory.
+    database_url: Option<String>,
 }
 
 impl Plan {
@@ -121,7 +148,11 @@ impl Plan {
 ///
 /// # Errors
 /// If something cannot be started, or did not do what was to be measured.
-pub async fn run(args: &BenchArgs, directory: Option<PathBuf>) -> anyhow::Result<()> {
+pub async fn run(
+    args: &BenchArgs,
+    directory: Option<PathBuf>,
+    database_url: Option<String>,
+) -> anyhow::Result<()> {
     let machine = Machine::look()?;
     say(&format!(
         "livewatt {} ({PROFILE} build) on {}",
@@ -136,11 +167,21 @@ pub async fn run(args: &BenchArgs, directory: Option<PathBuf>) -> anyhow::Result
         seconds: args.seconds,
         devices: args.devices,
         directory,
+        database_url,
     };
+    let possible = PartName::all(&plan);
     let names = match args.parts.is_empty() {
-        true => PartName::value_variants(),
+        true => possible,
         false => &args.parts,
     };
+    if let Some(name) = names.iter().find(|name| !possible.contains(name)) {
+        let name = name.to_possible_value();
+        let name = name.as_ref().map_or("", |name| name.get_name());
+        match plan.database_url {
+            Some(_) => bail!("the part {name} is not for PostgreSQL: leave out --database-url"),
+            None => bail!("the part {name} needs an empty database: give --database-url"),
+        }
+    }
     let mut parts: Vec<Part> = Vec::new();
     for name in names {
         parts.push(match name {
@@ -150,6 +191,7 @@ pub async fn run(args: &BenchArgs, directory: Option<PathBuf>) -> anyhow::Result
             PartName::Change => change::run(&plan).await.context("part change")?,
             PartName::Webhooks => webhooks::run(&plan).await.context("part webhooks")?,
             PartName::Disk => disk::run(&plan).await.context("part disk")?,
+            PartName::Nodes => nodes::run(&plan).await.context("part nodes")?,
         });
     }
     say("");
@@ -177,5 +219,6 @@ pub async fn run_peer(command: &PeerCommand) -> anyhow::Result<()> {
         PeerCommand::Receiver => receiver::serve().await,
         PeerCommand::Load { orders } => load::run(orders).await,
         PeerCommand::Fleet { orders } => fleet::hold(orders).await,
+        PeerCommand::Node { orders } => nodes::be(orders).await,
     }
 }

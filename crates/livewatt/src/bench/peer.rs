@@ -3,16 +3,16 @@
 //! A peer is this program again, with a hidden subcommand. It prints where it listens and ends when
 //! its standard input closes, so that none outlives a bench however that ends.
 
-use std::{net::SocketAddr, process::Stdio, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, ensure};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
     process::{Child, Command},
 };
 
-use super::machine;
+use super::{installation::Place, machine};
 use crate::terminal::say;
 
 /// A process beside ours.
@@ -27,7 +27,7 @@ pub(super) struct Peer {
 impl Peer {
     /// Starts a peer that listens.
     pub(super) async fn start(arguments: &[String]) -> anyhow::Result<Self> {
-        let mut child = spawn(arguments)?;
+        let mut child = command(arguments)?.spawn().context(NOT_STARTED)?;
         let output = child.stdout.take().context("it has no output")?;
         let mut line = String::new();
         BufReader::new(output)
@@ -70,22 +70,70 @@ impl Peer {
     }
 }
 
-/// Starts the hidden subcommand with these arguments.
-fn spawn(arguments: &[String]) -> anyhow::Result<Child> {
+const NOT_STARTED: &str = "a process beside ours cannot be started";
+/// Where a process beside ours finds the address of a server, which holds a password.
+const URL_VARIABLE: &str = "LIVEWATT_BENCH_URL";
+
+/// The hidden subcommand with these arguments.
+fn command(arguments: &[String]) -> anyhow::Result<Command> {
     let program = std::env::current_exe().context("this program cannot be found")?;
-    Command::new(program)
+    let mut command = Command::new(program);
+    command
         .arg("bench-peer")
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .context("a process beside ours cannot be started")
+        .kill_on_drop(true);
+    Ok(command)
 }
 
-/// Runs a peer to its end; returns what it printed.
-pub(super) async fn ask(arguments: &[String]) -> anyhow::Result<String> {
-    let output = spawn(arguments)?.wait_with_output().await?;
+/// Where a process beside ours finds its database, in its orders.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) enum PlaceOrder {
+    /// There.
+    Directory(PathBuf),
+    /// In its environment.
+    Server,
+}
+
+impl From<&Place> for PlaceOrder {
+    fn from(place: &Place) -> Self {
+        match place {
+            Place::Directory(directory) => Self::Directory(directory.clone()),
+            Place::Server(_) => Self::Server,
+        }
+    }
+}
+
+impl PlaceOrder {
+    /// The place, as the process knows that was given the order.
+    pub(super) fn place(self) -> anyhow::Result<Place> {
+        Ok(match self {
+            Self::Directory(directory) => Place::Directory(directory),
+            Self::Server => Place::Server(
+                std::env::var(URL_VARIABLE).context("the server's address is missing")?,
+            ),
+        })
+    }
+}
+
+/// Starts a peer that works on a database.
+pub(super) fn spawn_at(place: &Place, arguments: &[String]) -> anyhow::Result<Child> {
+    let mut command = command(arguments)?;
+    if let Place::Server(url) = place {
+        command.env(URL_VARIABLE, url);
+    }
+    command.spawn().context(NOT_STARTED)
+}
+
+/// Runs a peer that works on a database to its end; returns what it printed.
+pub(super) async fn ask(place: &Place, arguments: &[String]) -> anyhow::Result<String> {
+    hear(spawn_at(place, arguments)?).await
+}
+
+/// What a peer printed when it has ended.
+pub(super) async fn hear(peer: Child) -> anyhow::Result<String> {
+    let output = peer.wait_with_output().await?;
     ensure!(
         output.status.success(),
         "a process beside ours failed: {}",

@@ -36,7 +36,7 @@ use crate::{telemetry, terminal::say};
 /// Fetches that wait for their turn: about as many as are made while the engine's loop naps.
 const WAITING: usize = 128;
 /// Whoever begins is given this long to reach its pace.
-const RAMP: Duration = Duration::from_millis(500);
+pub(super) const RAMP: Duration = Duration::from_millis(500);
 /// Longer than the longest nap of the engine's loops.
 const SHORTEST: Duration = Duration::from_millis(1_200);
 /// Longest time until every account was read for the first time.
@@ -96,7 +96,7 @@ pub(super) async fn run(plan: &Plan) -> anyhow::Result<Part> {
 /// A clock that stands still until it is moved; nobody knows when that is, so whoever waits looks
 /// again soon.
 #[derive(Debug, Clone)]
-struct HeldClock(ManualClock);
+pub(super) struct HeldClock(ManualClock);
 
 impl Clock for HeldClock {
     fn now(&self) -> Timestamp {
@@ -111,14 +111,14 @@ impl Clock for HeldClock {
 /// Lets the time of an engine pass as fast as the engine keeps up with its fleet: it always has
 /// work, as much as it can do, and is never late for a promise as by a clock that runs away from it.
 #[derive(Debug)]
-struct Pace {
-    clock: HeldClock,
+pub(super) struct Pace {
+    pub(super) clock: HeldClock,
     /// The time in which the whole fleet's schedule has one fetch due.
     per_fetch: SignedDuration,
 }
 
 impl Pace {
-    fn new(accounts: u32) -> Self {
+    pub(super) fn new(accounts: u32) -> Self {
         let per_second: f64 = (0..accounts)
             .map(|account| 1.0 / cadence(account).as_secs_f64())
             .sum();
@@ -128,7 +128,7 @@ impl Pace {
         }
     }
 
-    async fn keep(self: Arc<Self>, engine: Arc<Engine>) {
+    pub(super) async fn keep(self: Arc<Self>, engine: Arc<Engine>) {
         let mut ticks = interval(Duration::from_millis(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // Fetches that fall due in a tick, on average.
@@ -171,7 +171,7 @@ impl Bench {
         let vendor = Peer::start(&["vendor".to_owned(), (2 * accounts).to_string()]).await?;
         let pace = Arc::new(Pace::new(accounts));
         let now = pace.clock.now();
-        let installation = Installation::make(plan.directory.as_ref(), now).await?;
+        let installation = Installation::make(plan, now).await?;
         fill(&installation, &vendor, accounts, now, first_due).await?;
         let parallel = group.parallel;
         let tune = |options: &mut EngineOptions| options.parallel_per_vendor = parallel;
@@ -278,7 +278,7 @@ impl Bench {
         let (loops, _pace) = self.start_engine();
         sleep(RAMP).await;
         let before = Counters::read(&self.metrics);
-        let commits = self.installation.opened.store.commit_stats();
+        let commits = self.installation.opened.commit_stats();
         let vendor_cpu = self.vendor.cpu_time()?;
         let connections = self.connections().await?;
         let turn = self
@@ -287,7 +287,7 @@ impl Bench {
         let after = Counters::read(&self.metrics);
         let connections = self.connections().await? - connections;
         let vendor_cpu = self.vendor.cpu_time()? - vendor_cpu;
-        let stats = self.installation.opened.store.commit_stats();
+        let stats = self.installation.opened.commit_stats();
         loops.stop().await?;
         after.check_since(&before)?;
         let polls = (after.polls() - before.polls()) as f64;

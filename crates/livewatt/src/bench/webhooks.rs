@@ -18,7 +18,7 @@ use livewatt_domain::{
     kind::DeviceKind,
 };
 use livewatt_engine::{EgressPolicy, Engine, EngineOptions, SystemEntropy};
-use livewatt_store::{PageFrom, PageRequest, Store as _, UnitOfWork};
+use livewatt_store::{PageFrom, PageRequest, UnitOfWork};
 use sha1::Sha1;
 use sha2::Sha256;
 use tokio::{task::JoinSet, time::sleep};
@@ -83,7 +83,7 @@ impl Bench {
         let vendor = Peer::start(&["vendor".to_owned(), devices.to_string()]).await?;
         let receiver = Peer::start(&["receiver".to_owned()]).await?;
         let now = SystemClock.now();
-        let installation = Installation::make(plan.directory.as_ref(), now).await?;
+        let installation = Installation::make(plan, now).await?;
         fill(&installation, &vendor, devices, now, cadence).await?;
         let page = PageRequest {
             from: PageFrom::Start,
