@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use crate::{
     device::{VendorDevice, Via, battery, charger, hvac, inverter, meter, vehicle},
+    energy::Flow,
     kind::DeviceKind,
 };
 
@@ -229,6 +230,21 @@ pub struct Fact {
     pub observed_at: Option<Timestamp>,
 }
 
+/// What a counter of energy showed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Register {
+    /// What it counts.
+    pub flow: Flow,
+    /// Energy since whenever it was at zero, kWh.
+    pub kwh: f64,
+    /// The vendor's own time of it, if given.
+    pub at: Option<Timestamp>,
+}
+
+/// What a counter can show, kWh.
+const MOST_COUNTED: RangeInclusive<f64> = 0.0..=1e12;
+
 /// Whether what is not mentioned is thereby unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -269,6 +285,9 @@ pub struct Observation {
     pub received_at: Timestamp,
     /// What was said.
     pub facts: Vec<Fact>,
+    /// What counters of energy showed, which is no part of the device's JSON.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub registers: Vec<Register>,
     /// Values refused because they cannot be true.
     pub rejected: u32,
 }
@@ -290,8 +309,19 @@ impl Observation {
             started_at,
             received_at,
             facts: Vec::new(),
+            registers: Vec::new(),
             rejected: 0,
         }
+    }
+
+    /// Says what a counter of energy showed, kWh. What cannot be true is refused.
+    pub fn count(&mut self, flow: Flow, kwh: f64, at: Option<Timestamp>) {
+        if !MOST_COUNTED.contains(&kwh) {
+            self.rejected += 1;
+            return;
+        }
+        let at = at.filter(|at| *at >= Timestamp::UNIX_EPOCH);
+        self.registers.push(Register { flow, kwh, at });
     }
 
     /// Says that a field has a value, or (`None`) that its value is unknown.
@@ -338,6 +368,10 @@ impl Observation {
                 Reading::Unsupported => hasher.write_u8(2),
             }
             hasher.write_i64(fact.observed_at.map_or(i64::MIN, Timestamp::as_millisecond));
+        }
+        for register in &self.registers {
+            hasher.write_u8(register.flow as u8);
+            hasher.write_u64(register.kwh.to_bits());
         }
         hasher.finish()
     }

@@ -65,6 +65,8 @@ uuid_id! {
     DeliveryId;
     /// A link or relink session.
     LinkSessionId;
+    /// A charging session.
+    ChargingSessionId;
 }
 
 /// The customer's own name for a user: any non-empty string.
