@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    energy::{Bucket, Flow, LONGEST_HOLD, Profile, Sample, merge_samples, quarter_of, restate},
+    energy::{Bucket, LONGEST_HOLD, Profile, Sample, merge_samples, quarter_of, restate},
     id::ChargingSessionId,
     kind::DeviceKind,
     session::{ChargingSession, track},
@@ -157,7 +157,11 @@ fn reaches_back(kind: DeviceKind, piece: &Piece, new: &[Sample], first_new: Time
     };
     let touched = |track: Track| told(track).nth(track.1 - 1);
     // A session goes on from the sample before, whatever that tells.
-    if piece.samples.first().is_none_or(|first| first.at >= first_new) {
+    if piece
+        .samples
+        .first()
+        .is_none_or(|first| first.at >= first_new)
+    {
         return false;
     }
     let Some(earliest) = tracks

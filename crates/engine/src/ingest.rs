@@ -13,10 +13,10 @@ use livewatt_domain::{
     id::{AccountId, ClientId, DeviceId},
     merge::{Merged, Part, discover, merge, set_reachable},
 };
-use livewatt_store::{DeviceChange, StoreError, UnitOfWork, Wake};
+use livewatt_store::{DeviceChange, DeviceHistory, StoreError, UnitOfWork, Wake};
 use livewatt_vendors::{DeviceTrouble, Inventory};
 
-use crate::{Engine, EngineError, EngineResult, cluster::Letter};
+use crate::{Engine, EngineError, EngineResult, cluster::Letter, energy::Samples};
 
 /// Complete listings in a row that must lack a device before it counts as removed.
 const LISTINGS_TO_DELETE: u8 = 2;
@@ -115,8 +115,15 @@ impl Engine {
             drafts.add(device, Some(version));
         }
         let mut events = Vec::new();
+        let mut samples = Samples::default();
         for observation in intake.observations {
-            self.take_observation(&account, observation, &mut drafts, &mut events);
+            self.take_observation(
+                &account,
+                observation,
+                &mut drafts,
+                &mut samples,
+                &mut events,
+            );
         }
         self.take_inventory(&account, intake, &mut drafts, &mut events);
         for (vendor_device, trouble) in intake.troubled {
@@ -133,7 +140,12 @@ impl Engine {
                 self.adopt(draft, set_reachable(&draft.device, false), &mut events);
             }
         }
-        self.commit_drafts(&account, &drafts.list, events).await?;
+        for draft in drafts.list.iter().filter(|draft| draft.is_deleted) {
+            samples.forget(draft.device.id);
+        }
+        let histories = self.histories(samples).await?;
+        self.commit_drafts(&account, &drafts.list, histories, events)
+            .await?;
         let remaining = drafts.list.into_iter().filter(|draft| !draft.is_deleted);
         Ok(Some(remaining.map(|draft| draft.device).collect()))
     }
@@ -143,6 +155,7 @@ impl Engine {
         account: &Account,
         observation: &Observation,
         drafts: &mut Drafts,
+        samples: &mut Samples,
         events: &mut Vec<Event>,
     ) {
         if observation.rejected > 0 {
@@ -155,6 +168,7 @@ impl Engine {
         let Some(draft) = drafts.find(&observation.device) else {
             return;
         };
+        samples.take(&draft.device, observation);
         let merged = merge(&draft.device, observation, Part::Everything);
         metrics::counter!("livewatt_facts_older_total", "integration" => account.integration.clone())
             .increment(u64::from(merged.older));
@@ -266,10 +280,12 @@ impl Engine {
         &self,
         account: &Account,
         drafts: &[Draft],
+        histories: Vec<DeviceHistory>,
         events: Vec<Event>,
     ) -> EngineResult<()> {
         let mut unit = UnitOfWork::new(Some(self.own_fence(account.id)?));
         unit.events = events;
+        unit.histories = histories;
         for draft in drafts {
             let device = &draft.device;
             match draft.from_version {

@@ -15,6 +15,7 @@ pub mod deliver;
 pub mod devices;
 mod drift;
 mod egress;
+mod energy;
 pub mod entropy;
 pub mod error;
 pub mod events;

@@ -44,6 +44,8 @@ pub struct EngineOptions {
     pub egress: EgressPolicy,
     /// How long events are kept.
     pub event_retention: SignedDuration,
+    /// How long samples are kept, and so how late one can come.
+    pub sample_retention: SignedDuration,
     /// Life time of access tokens.
     pub token_lifetime: SignedDuration,
     /// This node among others; without effect if no other program can use the database.
@@ -80,6 +82,7 @@ impl EngineOptions {
             heartbeat_interval: SignedDuration::from_mins(10),
             egress: EgressPolicy::default(),
             event_retention: SignedDuration::from_hours(30 * 24),
+            sample_retention: SignedDuration::from_hours(30 * 24),
             token_lifetime: SignedDuration::from_hours(1),
             cluster: ClusterOptions::default(),
         }

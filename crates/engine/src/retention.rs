@@ -57,6 +57,10 @@ impl Engine {
         let keep_from = now
             .saturating_sub(self.options.event_retention)
             .unwrap_or(Timestamp::UNIX_EPOCH);
+        let keep_samples_from = now
+            .saturating_sub(self.options.sample_retention)
+            .unwrap_or(Timestamp::UNIX_EPOCH);
+        self.store.prune_samples(keep_samples_from).await?;
         Ok(self.store.prune(keep_from, now).await?)
     }
 

@@ -29,6 +29,8 @@ pub struct Settings {
     pub secrets: SecretSettings,
     /// The event log.
     pub events: EventSettings,
+    /// Energy.
+    pub energy: EnergySettings,
     /// Webhooks.
     pub webhooks: WebhookSettings,
     /// Calls to vendors.
@@ -88,6 +90,14 @@ pub struct SecretSettings {
 #[expect(missing_docs, reason = "config.default.toml explains every key")]
 pub struct EventSettings {
     pub retention_days: u32,
+}
+
+/// Energy.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml explains every key")]
+pub struct EnergySettings {
+    pub sample_retention_days: u32,
 }
 
 /// Webhooks.
@@ -182,6 +192,10 @@ impl Settings {
             ),
             ("store.readers", self.store.readers == 0),
             ("events.retention_days", self.events.retention_days == 0),
+            (
+                "energy.sample_retention_days",
+                self.energy.sample_retention_days == 0,
+            ),
             ("webhooks.timeout_secs", self.webhooks.timeout_secs == 0),
             ("webhooks.lanes", self.webhooks.lanes == 0),
             ("vendors.timeout_secs", self.vendors.timeout_secs == 0),
@@ -245,6 +259,8 @@ impl Settings {
         };
         options.event_retention =
             SignedDuration::from_hours(24 * i64::from(self.events.retention_days));
+        options.sample_retention =
+            SignedDuration::from_hours(24 * i64::from(self.energy.sample_retention_days));
         options.cluster = ClusterOptions {
             name: self.cluster.name.clone(),
             ..ClusterOptions::with_lease(self.cluster.lease_secs)

@@ -41,10 +41,12 @@ use livewatt_domain::{
     account::{Account, AccountSchedule},
     client::Client,
     device::{Device, DeviceText},
-    id::{AccountId, ClientId, DeviceId, UserId, WebhookId},
+    history::Piece,
+    id::{AccountId, ChargingSessionId, ClientId, DeviceId, UserId, WebhookId},
     kind::DeviceKind,
     link::LinkSession,
     partition::Partitions,
+    session::ChargingSession,
     webhook::{DeliveryAttempt, Lane, Position, Webhook},
 };
 
@@ -201,6 +203,41 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     async fn age_hours(&self, query: AgeQuery) -> StoreResult<Vec<AgeHour>>;
     /// Breaches that touch a time: the newest, at most `limit`, and all of them counted.
     async fn breaches(&self, query: AgeQuery, limit: u32) -> StoreResult<BreachList>;
+
+    // ---- energy -----------------------------------------------------------------------------
+
+    /// The history of a device from an hour on: what a change of it begins with.
+    async fn history_piece(&self, device: DeviceId, from: Timestamp) -> StoreResult<Piece>;
+    /// The devices of a user that have a history, also those that are gone; of a kind.
+    async fn devices_with_history(
+        &self,
+        client: ClientId,
+        user: UserId,
+        kind: DeviceKind,
+    ) -> StoreResult<Vec<DeviceId>>;
+    /// The quarter hours of devices that begin in a time, by device, flow and time.
+    async fn quarters(
+        &self,
+        devices: Vec<DeviceId>,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> StoreResult<Vec<Quarter>>;
+    /// The sessions of devices that were seen to go on at `from` or after it and began before
+    /// `to`, by device and time.
+    async fn charging_sessions(
+        &self,
+        devices: Vec<DeviceId>,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> StoreResult<Vec<(DeviceId, ChargingSession)>>;
+    /// A session of a client, with its device.
+    async fn find_charging_session(
+        &self,
+        client: ClientId,
+        id: ChargingSessionId,
+    ) -> StoreResult<Option<(DeviceId, ChargingSession)>>;
+    /// Forgets samples of before a moment, by whole hours or days; what was summed up stays.
+    async fn prune_samples(&self, keep_from: Timestamp) -> StoreResult<()>;
 
     // ---- the event log ----------------------------------------------------------------------
 

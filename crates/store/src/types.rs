@@ -5,7 +5,9 @@ use livewatt_domain::{
     account::{Account, AccountSchedule, AccountStatus},
     age::{AgeTally, Breach, BreachReason},
     device::{Device, Stamps, VendorDevice},
+    energy::{Flow, FlowSum},
     event::Event,
+    history::HistoryChange,
     id::{AccountId, ClientId, DeviceId, LinkSessionId, PARTITIONS, UserId, WebhookId},
     kind::DeviceKind,
     vendor::VendorName,
@@ -279,6 +281,8 @@ pub struct UnitOfWork {
     pub events: Vec<Event>,
     /// A link session that thereby reaches this state.
     pub link_session: Option<(LinkSessionId, livewatt_domain::link::LinkState)>,
+    /// What was told of energy, and what follows from it.
+    pub histories: Vec<DeviceHistory>,
     /// What the owner of the account is thereby told. Only stores with a cluster have owners to
     /// tell.
     pub letter: Option<Letter>,
@@ -293,6 +297,7 @@ impl UnitOfWork {
             devices: Vec::new(),
             events: Vec::new(),
             link_session: None,
+            histories: Vec::new(),
             letter: None,
         }
     }
@@ -303,8 +308,35 @@ impl UnitOfWork {
             && self.devices.is_empty()
             && self.events.is_empty()
             && self.link_session.is_none()
+            && self.histories.is_empty()
             && self.letter.is_none()
     }
+}
+
+/// What becomes other in the history of a device.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeviceHistory {
+    /// The device.
+    pub device_id: DeviceId,
+    /// What becomes other.
+    pub change: HistoryChange,
+}
+
+/// What flowed to or from a device in a quarter hour, as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quarter {
+    /// The device.
+    pub device_id: DeviceId,
+    /// The direction.
+    pub flow: Flow,
+    /// When the quarter hour begins.
+    pub start: Timestamp,
+    /// Rises when it turns out otherwise after it was over.
+    pub version: u64,
+    /// Why it last did.
+    pub restated: Option<String>,
+    /// What flowed.
+    pub sum: FlowSum,
 }
 
 /// The quiet part of a device: what moves without an event.

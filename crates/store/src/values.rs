@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use livewatt_domain::{device::Stamps, fact::Field, kind::DeviceKind};
+use livewatt_domain::{device::Stamps, energy::Flow, fact::Field, kind::DeviceKind};
 use serde::Serialize;
 
 use crate::error::{BoxError, StoreError, StoreResult};
@@ -50,6 +50,22 @@ pub(crate) fn read_told(told: BTreeMap<String, i64>) -> Vec<(&'static str, Times
         Some((block, Timestamp::from_millisecond(at).ok()?))
     });
     known.collect()
+}
+
+/// A direction of energy, as it is stored.
+pub(crate) const fn flow_number(flow: Flow) -> i16 {
+    match flow {
+        Flow::Taken => 0,
+        Flow::Given => 1,
+    }
+}
+
+/// The same, read.
+pub(crate) const fn flow(number: i64) -> Flow {
+    match number {
+        0 => Flow::Taken,
+        _ => Flow::Given,
+    }
 }
 
 /// A block by its name; `None` if no kind has it any more.

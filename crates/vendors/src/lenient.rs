@@ -7,7 +7,10 @@
 use std::{fmt, marker::PhantomData};
 
 use jiff::Timestamp;
-use livewatt_domain::fact::{Completeness, Key, Observation};
+use livewatt_domain::{
+    energy::Flow,
+    fact::{Completeness, Key, Observation},
+};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{DeserializeOwned, Error as _, Visitor},
@@ -354,6 +357,15 @@ impl Teller<'_> {
             name,
             told.and_then("(number)", |Number(number)| Some(number)),
         );
+    }
+
+    /// Tells what a counter of energy shows, kWh.
+    pub(crate) fn count(&mut self, flow: Flow, name: &str, told: Told<Number>) {
+        match told {
+            Told::Value(Number(kwh)) => self.seen.count(flow, kwh, self.at),
+            Told::Odd(kind) => self.note(name, kind),
+            Told::Absent | Told::Null => {}
+        }
     }
 
     /// Tells a word by its meaning; a word without one is unknown and leaves a trace.

@@ -29,6 +29,7 @@ use livewatt_vendors::{
 
 use crate::{
     Engine, EngineResult,
+    energy::is_confirmation_due,
     fleet::{Moment, Plan, place_near},
     ingest::Intake,
 };
@@ -267,7 +268,11 @@ impl Engine {
                 && !slot.wants_listing
                 && harvest.observations.iter().all(|seen| {
                     place_near(&slot.devices, &mut near, |device| device.is(&seen.device))
-                        .is_some_and(|at| slot.devices[at].has_fingerprint(seen.fingerprint()))
+                        .is_some_and(|at| {
+                            let device = &slot.devices[at];
+                            device.has_fingerprint(seen.fingerprint())
+                                && !is_confirmation_due(device, seen.received_at)
+                        })
                 })
         });
         is_known == Some(true)

@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod ages;
 pub mod clients;
+pub mod energy;
 pub mod erasure;
 pub mod fleet;
 pub mod links;
@@ -84,6 +85,11 @@ macro_rules! store_contract {
                 are_added_up,
                 breaches_begin_and_end,
                 breaches_go_with_time_and_with_their_user;
+            energy:
+                come_back_by_the_piece,
+                quarters_are_restated,
+                histories_go_with_time_and_with_their_user,
+                histories_need_their_device;
             paging:
                 forwards_and_backwards_over_devices,
                 goes_on_from_rows_that_are_gone,

@@ -5,6 +5,7 @@ mod ages;
 mod clients;
 mod commit;
 mod devices;
+mod energy;
 mod error;
 mod fences;
 mod fleet;
@@ -19,6 +20,7 @@ mod open;
 mod operation;
 mod paging;
 mod presence;
+mod sample_days;
 mod slices;
 mod statement;
 mod store;
@@ -41,6 +43,7 @@ use sqlx::{PgConnection, Postgres, Transaction, pool::PoolConnection};
 use self::{
     commit::{Committers, Context},
     nodes::Nodes,
+    sample_days::SampleDays,
     slices::Slices,
 };
 use crate::error::StoreResult;
@@ -67,6 +70,7 @@ impl PostgresStore {
         let context = Arc::new(Context {
             pool: open::open(options).await?,
             slices: Slices::default(),
+            sample_days: SampleDays::default(),
         });
         Ok(Self {
             committers: Committers::start(&context),

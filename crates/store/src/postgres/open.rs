@@ -15,6 +15,7 @@ use crate::error::{BoxError, StoreError, StoreResult, unusable};
 pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0001_create_tables.sql"),
     include_str!("../../migrations/postgres/0002_share_between_nodes.sql"),
+    include_str!("../../migrations/postgres/0003_keep_energy.sql"),
 ];
 
 /// The oldest server that is known to work.
@@ -32,6 +33,8 @@ pub(super) const CLEARING_LOCK: i32 = 3;
 pub(super) const AGES_LOCK: i32 = 4;
 /// Shared by who writes for a partition, held by who raises fences.
 pub(super) const FENCE_LOCK: i32 = 5;
+/// Held while a day of samples is begun, or days are dropped.
+pub(super) const SAMPLES_LOCK: i32 = 10;
 /// Keys of the locks of slices: this and the slice.
 pub(super) const SLICE_LOCKS: i32 = LOCKS + 1;
 

@@ -9,22 +9,24 @@ use livewatt_domain::{
     account::{Account, AccountSchedule},
     client::Client,
     device::Device,
-    id::{AccountId, ClientId, DeviceId, UserId, WebhookId},
+    history::Piece,
+    id::{AccountId, ChargingSessionId, ClientId, DeviceId, UserId, WebhookId},
     kind::DeviceKind,
     link::LinkSession,
     partition::Partitions,
+    session::ChargingSession,
     webhook::{DeliveryAttempt, Lane, Position, Webhook},
 };
 
 use super::{
-    PostgresStore, accounts, ages, clients, devices, fences, fleet, links, log, operation,
-    presence, slices, users, webhooks,
+    PostgresStore, accounts, ages, clients, devices, energy, fences, fleet, links, log, operation,
+    presence, sample_days, slices, users, webhooks,
 };
 use crate::{
     AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, Cluster, Fences,
     FleetAccount, FleetDevice, LaneStep, LogPage, LogQuery, LostDevice, Page, PageRequest,
-    PresenceFlush, SealedCredentials, Store, StoreFigures, StoreResult, StoredToken, UnitOfWork,
-    User, flush,
+    PresenceFlush, Quarter, SealedCredentials, Store, StoreFigures, StoreResult, StoredToken,
+    UnitOfWork, User, flush,
 };
 
 #[async_trait]
@@ -250,6 +252,55 @@ impl Store for PostgresStore {
     async fn breaches(&self, query: AgeQuery, limit: u32) -> StoreResult<BreachList> {
         let mut connection = self.read().await?;
         ages::breaches(&mut connection, &query, limit).await
+    }
+
+    async fn history_piece(&self, device: DeviceId, from: Timestamp) -> StoreResult<Piece> {
+        let mut connection = self.read().await?;
+        energy::piece(&mut connection, device, from).await
+    }
+
+    async fn devices_with_history(
+        &self,
+        client: ClientId,
+        user: UserId,
+        kind: DeviceKind,
+    ) -> StoreResult<Vec<DeviceId>> {
+        let mut connection = self.read().await?;
+        energy::devices(&mut connection, client, &user, kind).await
+    }
+
+    async fn quarters(
+        &self,
+        devices: Vec<DeviceId>,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> StoreResult<Vec<Quarter>> {
+        let mut connection = self.read().await?;
+        energy::quarters(&mut connection, &devices, from, to).await
+    }
+
+    async fn charging_sessions(
+        &self,
+        devices: Vec<DeviceId>,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> StoreResult<Vec<(DeviceId, ChargingSession)>> {
+        let mut connection = self.read().await?;
+        energy::sessions(&mut connection, &devices, from, to).await
+    }
+
+    async fn find_charging_session(
+        &self,
+        client: ClientId,
+        id: ChargingSessionId,
+    ) -> StoreResult<Option<(DeviceId, ChargingSession)>> {
+        let mut connection = self.read().await?;
+        energy::find_session(&mut connection, client, id).await
+    }
+
+    async fn prune_samples(&self, keep_from: Timestamp) -> StoreResult<()> {
+        self.context.sample_days.forget();
+        sample_days::drop_before(&self.context.pool, keep_from).await
     }
 
     async fn events_after(&self, query: LogQuery) -> StoreResult<LogPage> {

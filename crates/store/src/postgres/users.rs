@@ -5,7 +5,7 @@ use livewatt_domain::id::{ClientId, UserId};
 use sqlx::PgConnection;
 
 use super::{
-    log,
+    energy, log,
     paging::{KeyType, Listing},
     statement::{Columns, execute, query_one, sql},
 };
@@ -89,6 +89,7 @@ pub(super) async fn delete(
         execute(connection, lock.bind(client.0).bind(user.as_str())).await?;
     }
     log::erase_user(connection, client, user).await?;
+    energy::erase(connection, client, Some(user)).await?;
     let delete = sql("delete from users where client_id = $1 and id = $2");
     Ok(execute(connection, delete.bind(client.0).bind(user.as_str())).await? > 0)
 }

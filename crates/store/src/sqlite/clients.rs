@@ -5,7 +5,7 @@ use livewatt_domain::{client::Client, id::ClientId};
 use rusqlite::{Connection, params};
 
 use super::{
-    log,
+    energy, log,
     statement::{Columns, execute, query_all, query_one},
 };
 use crate::{error::StoreResult, types::StoredToken};
@@ -64,6 +64,7 @@ pub(super) fn rotate_secret(
 
 pub(super) fn delete(connection: &Connection, id: ClientId) -> StoreResult<bool> {
     log::erase_client(connection, id)?;
+    energy::erase(connection, id, None)?;
     Ok(execute(
         connection,
         "delete from clients where id = ?",

@@ -4,7 +4,7 @@ use livewatt_domain::{partition::Partitions, webhook::Position};
 use rusqlite::{Connection, params};
 
 use super::{
-    accounts, ages, devices, fleet, links, log,
+    accounts, ages, devices, energy, fleet, links, log,
     statement::{execute, json, query_all, query_one, signed},
 };
 use crate::{
@@ -21,6 +21,9 @@ pub(super) fn commit(connection: &Connection, unit: &UnitOfWork) -> StoreResult<
     }
     for change in &unit.devices {
         devices::change(connection, change)?;
+    }
+    for history in &unit.histories {
+        energy::save(connection, history)?;
     }
     for change in &unit.accounts {
         if let AccountChange::Delete(id) = change {

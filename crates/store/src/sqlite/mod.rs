@@ -5,6 +5,7 @@ mod ages;
 mod clients;
 mod commit;
 mod devices;
+mod energy;
 mod error;
 mod fleet;
 mod inspect;

@@ -7,22 +7,24 @@ use livewatt_domain::{
     account::{Account, AccountSchedule},
     client::Client,
     device::{Device, DeviceText},
-    id::{AccountId, ClientId, DeviceId, UserId, WebhookId},
+    history::Piece,
+    id::{AccountId, ChargingSessionId, ClientId, DeviceId, UserId, WebhookId},
     kind::DeviceKind,
     link::LinkSession,
     partition::Partitions,
+    session::ChargingSession,
     webhook::{DeliveryAttempt, Lane, Position, Webhook},
 };
 
 use super::{
-    SqliteStore, accounts, ages, clients, commit, devices, fleet, links, log, operation, slices,
-    users, webhooks,
+    SqliteStore, accounts, ages, clients, commit, devices, energy, fleet, links, log, operation,
+    slices, users, webhooks,
 };
 use crate::{
     AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, Fences, FleetAccount,
     FleetDevice, LaneStep, LogPage, LogQuery, LostDevice, Page, PageRequest, PresenceFlush,
-    SealedCredentials, Store, StoreError, StoreFigures, StoreResult, StoredToken, UnitOfWork, User,
-    flush,
+    Quarter, SealedCredentials, Store, StoreError, StoreFigures, StoreResult, StoredToken,
+    UnitOfWork, User, flush,
 };
 
 /// Rows of dropped slices deleted in one go: some tens of milliseconds.
@@ -238,6 +240,57 @@ impl Store for SqliteStore {
 
     async fn breaches(&self, query: AgeQuery, limit: u32) -> StoreResult<BreachList> {
         self.read(move |c| ages::breaches(c, &query, limit)).await
+    }
+
+    async fn history_piece(&self, device: DeviceId, from: Timestamp) -> StoreResult<Piece> {
+        self.read(move |c| energy::piece(c, device, from)).await
+    }
+
+    async fn devices_with_history(
+        &self,
+        client: ClientId,
+        user: UserId,
+        kind: DeviceKind,
+    ) -> StoreResult<Vec<DeviceId>> {
+        self.read(move |c| energy::devices(c, client, &user, kind))
+            .await
+    }
+
+    async fn quarters(
+        &self,
+        devices: Vec<DeviceId>,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> StoreResult<Vec<Quarter>> {
+        self.read(move |c| energy::quarters(c, &devices, from, to))
+            .await
+    }
+
+    async fn charging_sessions(
+        &self,
+        devices: Vec<DeviceId>,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> StoreResult<Vec<(DeviceId, ChargingSession)>> {
+        self.read(move |c| energy::sessions(c, &devices, from, to))
+            .await
+    }
+
+    async fn find_charging_session(
+        &self,
+        client: ClientId,
+        id: ChargingSessionId,
+    ) -> StoreResult<Option<(DeviceId, ChargingSession)>> {
+        self.read(move |c| energy::find_session(c, client, id))
+            .await
+    }
+
+    async fn prune_samples(&self, keep_from: Timestamp) -> StoreResult<()> {
+        while self
+            .write(move |c| energy::forget_samples(c, keep_from, ROWS_CLEARED_AT_ONCE))
+            .await?
+        {}
+        Ok(())
     }
 
     async fn events_after(&self, query: LogQuery) -> StoreResult<LogPage> {

@@ -5,7 +5,7 @@ use livewatt_domain::id::{ClientId, UserId};
 use rusqlite::{Connection, params, types::Value};
 
 use super::{
-    log,
+    energy, log,
     paging::Listing,
     statement::{Columns, execute, query_one},
 };
@@ -68,6 +68,7 @@ pub(super) fn delete(
     user: &UserId,
 ) -> StoreResult<bool> {
     log::erase_user(connection, client, user)?;
+    energy::erase(connection, client, Some(user))?;
     let deleted = execute(
         connection,
         "delete from users where client_id = ? and id = ?",

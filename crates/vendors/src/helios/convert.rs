@@ -9,6 +9,7 @@ use livewatt_domain::{
         hvac::{self, HoldType, HvacCategory, HvacMode, Range},
         inverter, meter,
     },
+    energy::Flow,
     fact::{Completeness, Key, Observation, Presence},
     kind::DeviceKind,
 };
@@ -217,6 +218,8 @@ fn battery(told: wire::Battery, site: &Site, teller: &mut Teller<'_>) {
     teller.number(battery::BATTERY_LEVEL, "soc", told.soc);
     teller.number(battery::CHARGE_RATE, "power", told.power.kilo());
     teller.tell(battery::STATUS, "power", without_oddity(status));
+    teller.count(Flow::Taken, "charged_wh", told.charged_wh.kilo());
+    teller.count(Flow::Given, "discharged_wh", told.discharged_wh.kilo());
     let unplaced = OperationMode::Unknown;
     teller.word_or(
         battery::OPERATION_MODE,
@@ -249,6 +252,8 @@ fn battery(told: wire::Battery, site: &Site, teller: &mut Teller<'_>) {
 fn meter(told: wire::Meter, site: &Site, teller: &mut Teller<'_>) {
     teller.tell(meter::MODEL, "model", told.model);
     teller.number(meter::POWER, "power", told.power.kilo());
+    teller.count(Flow::Taken, "import_wh", told.import_wh.kilo());
+    teller.count(Flow::Given, "export_wh", told.export_wh.kilo());
     let seen = &mut *teller.seen;
     seen.tell(
         meter::MEASURES_CONSUMPTION,
@@ -266,6 +271,7 @@ fn heatpump(told: wire::Heatpump, _site: &Site, teller: &mut Teller<'_>) {
         .seen
         .tell(hvac::CATEGORY, Some(HvacCategory::HeatPump), None);
     teller.number(hvac::CONSUMPTION_RATE, "power", told.power.kilo());
+    teller.count(Flow::Taken, "consumed_wh", told.consumed_wh.kilo());
     teller.number(hvac::CURRENT_TEMPERATURE, "room_temp", told.room_temp);
     teller.word(
         hvac::IS_ACTIVE,
@@ -340,6 +346,7 @@ fn charger(told: wire::Charger, _site: &Site, teller: &mut Teller<'_>) {
         told.power.kilo().only_if(is_charging),
     );
     teller.number(charger::MAX_CURRENT, "limit_a", told.limit_a);
+    teller.count(Flow::Taken, "total_wh", told.total_wh.kilo());
     teller.word(charger::POWER_DELIVERY_STATE, "state", told.state, |word| {
         use ChargerPowerDeliveryState as State;
         Some(match word {

@@ -58,6 +58,8 @@ wire! {
         /// Positive when charging.
         power: Number,
         mode: String,
+        charged_wh: Number,
+        discharged_wh: Number,
     }
 
     /// A grid meter.
@@ -67,6 +69,8 @@ wire! {
         model: String,
         /// Positive when buying.
         power: Number,
+        import_wh: Number,
+        export_wh: Number,
     }
 
     /// A heat pump.
@@ -79,6 +83,7 @@ wire! {
         /// What it does.
         activity: String,
         power: Number,
+        consumed_wh: Number,
         room_temp: Number,
         heat_to: Number,
         cool_to: Number,
@@ -93,5 +98,6 @@ wire! {
         state: String,
         power: Number,
         limit_a: Number,
+        total_wh: Number,
     }
 }

@@ -14,6 +14,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use livewatt_domain::{
     device::{Capability, VendorDevice, Via, charger},
+    energy::Flow,
     entropy::Entropy,
     fact::{Completeness, Key, Observation, Presence},
     kind::DeviceKind,
@@ -207,6 +208,11 @@ impl Station {
                     .is_some_and(|at| now.duration_since(at) > CLOCK_TOLERANCE);
             let (known, seen) = self.say(connector, turn);
             let rate = known.rate(&measured, reading.at, now);
+            if let Some(energy) = measured.energy {
+                // What it measured while it was out of touch is not now, but has flowed.
+                let at = if is_history { reading.at } else { credible };
+                seen.count(Flow::Taken, energy / 1000.0, at);
+            }
             if is_history || credible.is_some_and(|at| Some(at) < known.sampled_at) {
                 continue;
             }
@@ -240,7 +246,11 @@ impl Station {
             .text("timestamp")
             .and_then(|text| convert::moment(&text));
         let now = turn.now;
-        let (known, _) = self.say(connector, turn);
+        let credible = self.credible(at, now);
+        let (known, seen) = self.say(connector, turn);
+        if let Some(energy) = fields.number("meterStart").filter(|_| repeated.is_none()) {
+            seen.count(Flow::Taken, energy / 1000.0, credible);
+        }
         if repeated.is_none() {
             known.join(Some(id));
             known.start = Some(payload.clone());

@@ -26,7 +26,7 @@ use tokio::sync::{
 };
 
 use self::group::take_group;
-use super::{error, slices::Slices};
+use super::{error, sample_days::SampleDays, slices::Slices};
 use crate::{
     error::{StoreError, StoreResult, copy},
     groups::{Trouble, measure},
@@ -50,6 +50,7 @@ struct Pending {
 pub(super) struct Context {
     pub(super) pool: PgPool,
     pub(super) slices: Slices,
+    pub(super) sample_days: SampleDays,
 }
 
 /// The sending side of the tasks that commit. They write what is queued after this is dropped.

@@ -14,7 +14,7 @@ use crate::{
     postgres::{
         accounts,
         devices::{self, Locked},
-        fences, letters, links, log,
+        energy, fences, letters, links, log,
         open::SLICE_LOCKS,
     },
     types::{AccountChange, DeviceChange, Fence, UnitOfWork},
@@ -28,6 +28,7 @@ type Results = Vec<StoreResult<Option<Position>>>;
 
 /// Writes a group; says of each unit how it went. Fails if the transaction did.
 pub(super) async fn write(context: &Context, units: &[&UnitOfWork]) -> StoreResult<Results> {
+    context.sample_days.make(&context.pool, units).await?;
     for _ in 0..MOST_ASSIGNMENTS {
         let events: Vec<_> = units.iter().flat_map(|unit| &unit.events).collect();
         let slices = context.slices.assign(&context.pool, &events).await?;
@@ -243,6 +244,8 @@ async fn write_rows<'a, I: Iterator<Item = &'a UnitOfWork>>(
     if !inserted.is_empty() {
         devices::insert(connection, &inserted).await?;
     }
+    let histories: Vec<_> = units().flat_map(|unit| &unit.histories).collect();
+    energy::save(connection, &histories).await?;
     let gone: Vec<_> = changes
         .iter()
         .filter_map(|change| match change {
