@@ -29,6 +29,7 @@ use crate::{
     pagination::PaginationCursors,
 };
 
+mod energy;
 mod freshness;
 
 /// The API in OpenAPI 3.1.
@@ -273,7 +274,7 @@ fn components() -> Components {
         .with("LogEntry", log_entry())
         .add_sent::<age::BreachReason>()
         .add_sent::<age::Slowed>();
-    let schemas = freshness::add(schemas);
+    let schemas = energy::add(freshness::add(schemas));
     let tokens = Flow::ClientCredentials(ClientCredentials::new("/oauth2/token", Scopes::new()));
     ComponentsBuilder::new()
         .schemas_from_iter(schemas.0)

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     API_VERSION,
     device::{Device, Document},
+    energy::Bucket,
     entropy::Entropy,
     id::{ClientId, DeviceId, EventId, UserId},
     kind::DeviceKind,
@@ -41,6 +42,8 @@ pub fn device_event_name(kind: DeviceKind, what: DeviceEvent) -> String {
 
 /// Dead credentials of a vendor account.
 pub const CREDENTIALS_INVALIDATED: &str = "user:credentials:invalidated";
+/// What flowed to or from a device in the past turned out otherwise. Not an event of the contract.
+pub const ENERGY_RESTATED: &str = "user:energy:restated";
 /// Sent to every webhook from time to time; not part of the log.
 pub const HEARTBEAT: &str = "system:heartbeat";
 /// Sent when a webhook is tested; not part of the log.
@@ -124,6 +127,36 @@ impl EventMaker<'_> {
             user_id,
             None,
             CREDENTIALS_INVALIDATED.to_owned(),
+            body,
+        )
+    }
+
+    /// Quarter hours of a device that had been over turned out otherwise.
+    pub fn energy_restated(&self, device: &Device, buckets: &[Bucket]) -> Event {
+        let kind = device.kind();
+        let quarters = buckets.iter().filter_map(|bucket| {
+            Some(json!({
+                "flow": bucket.flow.name(kind)?,
+                "date": wire(bucket.start),
+                "kwh": bucket.sum.kwh,
+                "reason": bucket.restated?.name(),
+            }))
+        });
+        let mut body = self.envelope(ENERGY_RESTATED);
+        body.insert("user".into(), json!({ "id": device.user_id }));
+        body.insert(
+            "energy".into(),
+            json!({
+                "deviceId": device.id,
+                "kind": kind,
+                "quarters": quarters.collect::<Value>(),
+            }),
+        );
+        self.event(
+            device.client_id,
+            &device.user_id,
+            None,
+            ENERGY_RESTATED.to_owned(),
             body,
         )
     }

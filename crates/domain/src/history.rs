@@ -101,6 +101,9 @@ pub fn absorb(
         buckets: restate(&before, &after, newest, is_late),
         ..HistoryChange::default()
     };
+    change
+        .buckets
+        .retain(|bucket| bucket.flow.name(kind).is_some());
     if !has_sessions(kind) {
         return Ok(change);
     }

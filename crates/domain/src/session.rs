@@ -335,3 +335,49 @@ fn go_on(
         None => {}
     }
 }
+
+/// Shares that two readings of one charge must have in common at least.
+const LEAST_LIKENESS: f64 = 0.5;
+
+/// Which sessions of vehicles and of chargers of one user are readings of one charge: pairs of places
+/// in the two lists, those that are most alike first. None is in two pairs.
+pub fn pair(vehicles: &[ChargingSession], chargers: &[ChargingSession]) -> Vec<(usize, usize)> {
+    let mut pairs = Vec::new();
+    for (vehicle, one) in vehicles.iter().enumerate() {
+        for (charger, other) in chargers.iter().enumerate() {
+            let likeness = likeness(one, other);
+            if likeness >= LEAST_LIKENESS {
+                pairs.push((likeness, vehicle, charger));
+            }
+        }
+    }
+    pairs.sort_by(|one, other| other.0.total_cmp(&one.0));
+    let mut found: Vec<(usize, usize)> = Vec::new();
+    for (_, vehicle, charger) in pairs {
+        if !found.iter().any(|(v, c)| *v == vehicle || *c == charger) {
+            found.push((vehicle, charger));
+        }
+    }
+    found
+}
+
+/// How much two sessions have in common, up to 1: the share of their time, less the share by which
+/// their energy differs. Losses in the cable and the car are a tenth or so.
+fn likeness(one: &ChargingSession, other: &ChargingSession) -> f64 {
+    let seconds = |from: Timestamp, to: Timestamp| to.duration_since(from).as_secs_f64();
+    let common = seconds(one.from.max(other.from), one.to.min(other.to));
+    let whole = seconds(one.from.min(other.from), one.to.max(other.to));
+    if common <= 0.0 {
+        return 0.0;
+    }
+    let (least, most) = (
+        one.sum.kwh.min(other.sum.kwh),
+        one.sum.kwh.max(other.sum.kwh),
+    );
+    let difference = if least > 0.0 {
+        (most - least) / most
+    } else {
+        0.0
+    };
+    common / whole - difference / 2.0
+}

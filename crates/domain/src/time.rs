@@ -1,6 +1,9 @@
 //! How moments are written on the wire: RFC 3339 in UTC with exactly three decimals.
 
-use jiff::{Timestamp, tz::Offset};
+use jiff::{
+    Timestamp, civil,
+    tz::{Offset, TimeZone},
+};
 use serde::Serializer;
 
 /// A moment as the contract prints it, for example `2024-01-07T17:04:26.000Z`.
@@ -32,6 +35,15 @@ pub fn wire(at: Timestamp) -> String {
 /// A moment cut to whole milliseconds, the resolution of everything stored and served.
 pub fn to_millisecond(at: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
+}
+
+/// A moment as people and programs write it; one without a zone is UTC. `None` if it is none.
+pub fn read(text: &str) -> Option<Timestamp> {
+    let naive = || {
+        let local: civil::DateTime = text.parse().ok()?;
+        Some(local.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    };
+    text.parse().ok().or_else(naive)
 }
 
 /// For `#[serde(serialize_with = "time::serialize")]`.
@@ -66,6 +78,26 @@ mod tests {
         assert_eq!(wire(at), "2024-01-07T17:04:26.000Z");
         let at: Timestamp = "2024-01-07T17:04:26.0605999Z".parse().unwrap();
         assert_eq!(wire(to_millisecond(at)), "2024-01-07T17:04:26.060Z");
+    }
+
+    #[test]
+    fn a_moment_without_a_zone_is_utc() {
+        for text in [
+            "2024-01-07T18:04:26+01:00",
+            "2024-01-07T17:04:26Z",
+            "2024-01-07T17:04:26",
+        ] {
+            assert_eq!(
+                read(text).map(wire).unwrap(),
+                "2024-01-07T17:04:26.000Z",
+                "{text}"
+            );
+        }
+        assert_eq!(
+            read("2024-01-07").map(wire).unwrap(),
+            "2024-01-07T00:00:00.000Z"
+        );
+        assert_eq!(read("tomorrow"), None);
     }
 
     proptest::proptest! {

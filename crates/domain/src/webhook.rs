@@ -4,19 +4,20 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    event::HEARTBEAT,
+    event::{ENERGY_RESTATED, HEARTBEAT},
     id::{ClientId, DeliveryId, DeviceId, UserId, WebhookId},
     kind::DeviceKind,
 };
 
 /// Names that may be subscribed to besides those of [`DeviceKind`]s and `*`.
-const OTHER_NAMES: [&str; 6] = [
+const OTHER_NAMES: [&str; 7] = [
     "user:vehicle:smart-charging-status-updated",
     "user:charge-action:updated",
     "user:vendor-action:updated",
     "user:schedule:execution-updated",
     "user:inverter:statistics-updated",
     "user:credentials:invalidated",
+    ENERGY_RESTATED,
 ];
 
 /// The names of all events that may be subscribed to, `*` first.

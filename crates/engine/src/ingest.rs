@@ -144,6 +144,21 @@ impl Engine {
             samples.forget(draft.device.id);
         }
         let histories = self.histories(samples).await?;
+        let now = self.now();
+        for draft in &drafts.list {
+            let of_device = |history: &&DeviceHistory| history.device_id == draft.device.id;
+            let restated: Vec<_> = histories
+                .iter()
+                .filter(of_device)
+                .flat_map(|history| &history.change.buckets)
+                .filter(|bucket| bucket.restated.is_some())
+                .copied()
+                .collect();
+            if !restated.is_empty() {
+                let maker = self.event_maker(now);
+                events.push(maker.energy_restated(&draft.device, &restated));
+            }
+        }
         self.commit_drafts(&account, &drafts.list, histories, events)
             .await?;
         let remaining = drafts.list.into_iter().filter(|draft| !draft.is_deleted);

@@ -31,6 +31,7 @@ pub mod push;
 mod retention;
 pub mod runtime;
 pub mod stations;
+pub mod statistics;
 mod tokens;
 pub mod users;
 mod vault;

@@ -8,6 +8,7 @@ pub(crate) mod linking;
 pub(crate) mod ocpp;
 pub(crate) mod push;
 pub(crate) mod server;
+pub(crate) mod statistics;
 pub(crate) mod token;
 pub(crate) mod users;
 pub(crate) mod webhooks;

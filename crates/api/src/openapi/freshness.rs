@@ -20,36 +20,36 @@ pub(super) fn add(schemas: Schemas) -> Schemas {
         .with("Breach", breach())
 }
 
-fn of(name: &str) -> RefOr<Schema> {
+pub(super) fn of(name: &str) -> RefOr<Schema> {
     Ref::from_schema_name(name).into()
 }
 
-fn text(description: &str) -> RefOr<Schema> {
+pub(super) fn text(description: &str) -> RefOr<Schema> {
     plain(Type::String, description).into()
 }
 
-fn maybe_text(description: &str) -> RefOr<Schema> {
+pub(super) fn maybe_text(description: &str) -> RefOr<Schema> {
     nullable(Type::String, description).into()
 }
 
-fn number(description: &str) -> RefOr<Schema> {
+pub(super) fn number(description: &str) -> RefOr<Schema> {
     plain(Type::Number, description).into()
 }
 
-fn maybe_number(description: &str) -> RefOr<Schema> {
+pub(super) fn maybe_number(description: &str) -> RefOr<Schema> {
     nullable(Type::Number, description).into()
 }
 
-fn count(description: &str) -> RefOr<Schema> {
+pub(super) fn count(description: &str) -> RefOr<Schema> {
     plain(Type::Integer, description).into()
 }
 
-fn truth(description: &str) -> RefOr<Schema> {
+pub(super) fn truth(description: &str) -> RefOr<Schema> {
     plain(Type::Boolean, description).into()
 }
 
 /// An object of this schema, or null.
-fn maybe(name: &str) -> RefOr<Schema> {
+pub(super) fn maybe(name: &str) -> RefOr<Schema> {
     utoipa::openapi::schema::OneOfBuilder::new()
         .item(Ref::from_schema_name(name))
         .item(ObjectBuilder::new().schema_type(Type::Null))

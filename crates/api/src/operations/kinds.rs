@@ -8,10 +8,10 @@ use axum::{
 };
 use livewatt_domain::kind::DeviceKind;
 
-use super::{Auth, NO_CONTENT, NO_DEVICE, Operation, PAGE, ok};
+use super::{Auth, BAD_INPUT, HISTORY, NO_CONTENT, NO_DEVICE, Operation, PAGE, ok};
 use crate::{
-    extract::{Caller, PathArg},
-    handlers::{devices, freshness, health},
+    extract::{Caller, PathArg, QueryArgs},
+    handlers::{devices, freshness, health, statistics},
     pagination::PageArgs,
     state::ApiState,
 };
@@ -24,6 +24,7 @@ pub(super) struct Names {
     get: &'static str,
     refresh_hint: &'static str,
     freshness: &'static str,
+    history: &'static str,
     health: &'static str,
     id: &'static str,
     schema: &'static str,
@@ -39,6 +40,7 @@ pub(super) const fn names(kind: DeviceKind) -> Names {
             get: "getVehicle",
             refresh_hint: "vehiclesRefreshHint",
             freshness: "getVehicleFreshness",
+            history: "getVehicleHistory",
             health: "getHealthVehicleVendors",
             id: "vehicleId",
             schema: "Vehicle",
@@ -51,6 +53,7 @@ pub(super) const fn names(kind: DeviceKind) -> Names {
             get: "getCharger",
             refresh_hint: "chargersRefreshHint",
             freshness: "getChargerFreshness",
+            history: "getChargerHistory",
             health: "getHealthChargerVendors",
             id: "chargerId",
             schema: "Charger",
@@ -63,6 +66,7 @@ pub(super) const fn names(kind: DeviceKind) -> Names {
             get: "getHVAC",
             refresh_hint: "hvacsRefreshHint",
             freshness: "getHVACFreshness",
+            history: "getHVACHistory",
             health: "getHealthHvacVendors",
             id: "hvacId",
             schema: "Hvac",
@@ -75,6 +79,7 @@ pub(super) const fn names(kind: DeviceKind) -> Names {
             get: "getInverter",
             refresh_hint: "invertersRefreshHint",
             freshness: "getInverterFreshness",
+            history: "getInverterHistory",
             health: "getHealthInverterVendors",
             id: "inverterId",
             schema: "Inverter",
@@ -87,6 +92,7 @@ pub(super) const fn names(kind: DeviceKind) -> Names {
             get: "getBattery",
             refresh_hint: "batteriesRefreshHint",
             freshness: "getBatteryFreshness",
+            history: "getBatteryHistory",
             health: "getHealthBatteryVendors",
             id: "batteryId",
             schema: "Battery",
@@ -99,6 +105,7 @@ pub(super) const fn names(kind: DeviceKind) -> Names {
             get: "getMeter",
             refresh_hint: "metersRefreshHint",
             freshness: "getMeterFreshness",
+            history: "getMeterHistory",
             health: "getHealthMeterVendors",
             id: "meterId",
             schema: "Meter",
@@ -156,6 +163,18 @@ pub(super) fn device_rows(kind: DeviceKind) -> Vec<Operation> {
             get(move |s: S, c: Caller, id: PathArg| freshness::get(kind, s, c, id)),
         )
         .answers([ok("Freshness"), NO_DEVICE])
+        .beside_contract(),
+        Operation::new(
+            names.history,
+            Method::GET,
+            format!("{one}/history"),
+            format!("What flowed to and from a {name}"),
+            get(move |s: S, c: Caller, id: PathArg, q: QueryArgs| {
+                statistics::history(kind, s, c, id, q)
+            }),
+        )
+        .query(HISTORY)
+        .answers([ok("DeviceEnergy"), BAD_INPUT, NO_DEVICE])
         .beside_contract(),
     ]
 }

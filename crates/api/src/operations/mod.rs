@@ -12,7 +12,8 @@ use livewatt_domain::kind::DeviceKind;
 use crate::state::ApiState;
 use kinds::{device_rows, health_row, names};
 use rows::{
-    event_rows, freshness_rows, intake_rows, service_rows, token_rows, user_rows, webhook_rows,
+    event_rows, freshness_rows, intake_rows, service_rows, statistics_rows, token_rows, user_rows,
+    webhook_rows,
 };
 
 /// How callers prove themselves.
@@ -127,6 +128,45 @@ const REPORT: &[Query] = &[
     text("kind", "This kind of device only"),
     text("vendor", "This vendor only"),
 ];
+const HISTORY: &[Query] = &[
+    text("from", "Moment; 24 hours before `to` if absent"),
+    text("to", "Moment; now if absent"),
+    RESOLUTION,
+    ZONE,
+];
+const RESOLUTION: Query = text(
+    "resolution",
+    "QUARTER_HOUR, HALF_HOUR, HOUR, DAY, WEEK, MONTH or YEAR",
+);
+const ZONE: Query = text(
+    "timezone",
+    "Name of the zone by whose calendar days and longer buckets are; UTC if absent",
+);
+const TYPE: Query = text("type", "charger, vehicle or hvac; required");
+const CHARGES: &[Query] = &[
+    text("from", "Moment; 24 hours before `to` if absent"),
+    text("to", "Moment; now if absent"),
+];
+const SESSIONS: &[Query] = &[
+    text("startDate", "Moment; required"),
+    text("endDate", "Moment; now if absent"),
+    TYPE,
+    text("id", "This device only"),
+    text("locationId", "Devices at this Location only"),
+];
+const CHARGING: &[Query] = &[
+    text("startDate", "Moment; required"),
+    text("endDate", "Moment; now if absent"),
+    TYPE,
+    text("id", "This device only"),
+    text("locationId", "Devices at this Location only"),
+    RESOLUTION,
+    ZONE,
+    text(
+        "utcOffset",
+        "Hours ahead of UTC; the old way to name a zone, for days and longer buckets",
+    ),
+];
 const ASSET_TYPES: &[Query] = &[text(
     "assetTypes",
     "Kinds of device, separated by commas; all if absent",
@@ -225,6 +265,7 @@ pub fn operations() -> Vec<Operation> {
     group("Webhooks", webhook_rows());
     group("Events", event_rows());
     group("Freshness", freshness_rows());
+    group("Statistics", statistics_rows());
     let mut service = service_rows();
     service.extend(DeviceKind::ALL.into_iter().map(health_row));
     group("Service Health", service);

@@ -6,11 +6,12 @@ use axum::{
 };
 
 use super::{
-    ASSET_TYPES, Answer, Auth, BAD_INPUT, Content, EVENTS, EVENTS_GONE, NO_CONTENT, NO_USER,
-    NO_WEBHOOK, Operation, PAGE, REPORT, STREAM, TOO_MANY_ATTEMPTS, ok, refusal,
+    ASSET_TYPES, Answer, Auth, BAD_INPUT, CHARGES, CHARGING, Content, EVENTS, EVENTS_GONE,
+    NO_CONTENT, NO_USER, NO_WEBHOOK, Operation, PAGE, REPORT, SESSIONS, STREAM, TOO_MANY_ATTEMPTS,
+    ok, refusal,
 };
 use crate::handlers::{
-    events, freshness, health, linking, ocpp, push, server, token, users, webhooks,
+    events, freshness, health, linking, ocpp, push, server, statistics, token, users, webhooks,
 };
 
 pub(super) fn token_rows() -> Vec<Operation> {
@@ -232,6 +233,40 @@ pub(super) fn freshness_rows() -> Vec<Operation> {
         )
         .query(REPORT)
         .answers([ok("FreshnessReport"), BAD_INPUT])
+        .beside_contract(),
+    ]
+}
+
+pub(super) fn statistics_rows() -> Vec<Operation> {
+    const NOT_FOUND: Answer = refusal(404, "User or asset not found");
+    vec![
+        Operation::new(
+            "getChargingStatistics",
+            Method::GET,
+            "/users/{userId}/statistics/charging",
+            "What was charged, by the bucket",
+            get(statistics::charging),
+        )
+        .query(CHARGING)
+        .answers([ok("ChargingStatisticsList"), BAD_INPUT, NOT_FOUND]),
+        Operation::new(
+            "getChargingSessionsStatistics",
+            Method::GET,
+            "/users/{userId}/statistics/charging/sessions",
+            "What was charged, by the session",
+            get(statistics::sessions),
+        )
+        .query(SESSIONS)
+        .answers([ok("SessionsStatisticsList"), BAD_INPUT, NOT_FOUND]),
+        Operation::new(
+            "listChargingSessions",
+            Method::GET,
+            "/users/{userId}/charging-sessions",
+            "Charges, with what each device told of them",
+            get(statistics::charges),
+        )
+        .query(CHARGES)
+        .answers([ok("ChargeList"), BAD_INPUT, NO_USER])
         .beside_contract(),
     ]
 }

@@ -1,8 +1,35 @@
 //! Larger buckets than quarter hours, by the calendar of a place.
 
-use jiff::{SignedDuration, Timestamp, ToSpan as _, Zoned, civil::Weekday, tz::TimeZone};
+use jiff::{
+    SignedDuration, Timestamp, ToSpan as _, Zoned,
+    civil::Weekday,
+    tz::{Offset, TimeZone},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+/// Whose clock says when a day begins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place(TimeZone);
+
+impl Place {
+    /// Nowhere in particular.
+    pub const UTC: Self = Self(TimeZone::UTC);
+
+    /// Where the zone of an IANA name is in force; `None` if there is none of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        TimeZone::get(name).ok().map(Self)
+    }
+
+    /// Where clocks are always so many hours ahead of UTC, perhaps a fraction of them; `None` if that
+    /// is more than a day.
+    pub fn ahead(hours: f64) -> Option<Self> {
+        let seconds = (hours * 3600.0).round();
+        let is_offset = seconds.abs() <= 24.0 * 3600.0;
+        let offset = is_offset.then(|| Offset::from_seconds(seconds as i32).ok())?;
+        offset.map(|offset| Self(offset.to_time_zone()))
+    }
+}
 
 /// How long a bucket is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -57,13 +84,13 @@ impl Resolution {
 
     /// When the bucket begins that a moment is in. Buckets up to an hour are those of UTC wherever
     /// the place is; longer ones begin at its midnight, be the days of 23, 24 or 25 hours.
-    pub fn start(self, at: Timestamp, place: &TimeZone) -> Timestamp {
+    pub fn start(self, at: Timestamp, place: &Place) -> Timestamp {
         let minutes = match self {
             Self::QuarterHour => 15,
             Self::HalfHour => 30,
             Self::Hour => 60,
             Self::Day | Self::Week | Self::Month | Self::Year => {
-                let zoned = at.to_zoned(place.clone());
+                let zoned = at.to_zoned(place.0.clone());
                 return self.first_day(&zoned).map_or(at, |day| day.timestamp());
             }
         };
@@ -73,13 +100,13 @@ impl Resolution {
     }
 
     /// When the bucket ends that begins at `start`.
-    pub fn end(self, start: Timestamp, place: &TimeZone) -> Timestamp {
+    pub fn end(self, start: Timestamp, place: &Place) -> Timestamp {
         let fixed = |minutes| {
             start
                 .saturating_add(SignedDuration::from_mins(minutes))
                 .ok()
         };
-        let zoned = start.to_zoned(place.clone());
+        let zoned = start.to_zoned(place.0.clone());
         let after = |span| {
             Some(
                 zoned

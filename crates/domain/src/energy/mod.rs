@@ -18,7 +18,7 @@ mod sum;
 #[cfg(test)]
 mod tests;
 
-pub use calendar::Resolution;
+pub use calendar::{Place, Resolution};
 pub use profile::{LONGEST_BRIDGE, LONGEST_HOLD, Profile, Span};
 pub use sample::{PowerState, Sample, merge_samples, samples_of};
 pub use sum::{Bucket, FlowSum, Restated, restate};

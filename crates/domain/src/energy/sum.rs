@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Flow, Method, Profile, Span, quarter_end, quarter_of};
+use super::{Flow, LONGEST_HOLD, Method, Profile, Span, quarter_end, quarter_of};
 
 /// What flowed in one direction over some time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -164,7 +164,7 @@ pub struct Bucket {
     pub flow: Flow,
     /// What flowed.
     pub sum: FlowSum,
-    /// Set if it was over, and is now other than it was.
+    /// Set if it had been over for a quarter of an hour, and is now other than it was.
     pub restated: Option<Restated>,
 }
 
@@ -185,7 +185,11 @@ pub fn restate(
             return None;
         }
         let (start, flow) = place;
-        let was_over = newest.is_some_and(|newest| quarter_end(start) <= newest);
+        let was_over = newest.is_some_and(|newest| {
+            quarter_end(start)
+                .saturating_add(LONGEST_HOLD)
+                .is_ok_and(|end| end <= newest)
+        });
         let why = match is_late {
             true => Restated::LateData,
             false => Restated::LaterData,

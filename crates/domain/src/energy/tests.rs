@@ -230,9 +230,9 @@ proptest! {
                 prop_assert_eq!(sum.covered_ms(), whole.covered_ms());
                 prop_assert_eq!(sum.min_kw, whole.min_kw);
                 for resolution in Resolution::ALL {
-                    let (mut at, mut total) = (resolution.start(minute(0), &TimeZone::UTC), 0.0);
+                    let (mut at, mut total) = (resolution.start(minute(0), &Place::UTC), 0.0);
                     while at < minute(5_000) {
-                        let end = resolution.end(at, &TimeZone::UTC);
+                        let end = resolution.end(at, &Place::UTC);
                         total += profile.sum(flow, at, end).kwh;
                         at = end;
                     }
@@ -255,6 +255,15 @@ proptest! {
     }
 }
 
+#[test]
+fn places_are_named_or_so_many_hours_ahead() {
+    assert!(Place::named("Europe/Oslo").is_some() && Place::named("Oslo").is_none());
+    assert!(Place::ahead(25.0).is_none() && Place::ahead(f64::NAN).is_none());
+    let kathmandu = Place::ahead(5.75).unwrap();
+    let start = Resolution::Day.start(minute(0), &kathmandu);
+    assert_eq!(start, minute(0) - SignedDuration::from_mins(345));
+}
+
 /// Days, weeks and months partition the time of a place, with the nights in which clocks change.
 #[test]
 fn buckets_of_a_place_follow_each_other_over_changes_of_the_clock() {
@@ -266,23 +275,24 @@ fn buckets_of_a_place_follow_each_other_over_changes_of_the_clock() {
         ("Australia/Lord_Howe", "2026-10-04T00:00", 23.5),
         ("Australia/Lord_Howe", "2026-04-05T00:00", 24.5),
     ] {
+        let place = Place::named(zone).unwrap();
         let zone = TimeZone::get(zone).unwrap();
         let day: jiff::civil::DateTime = day.parse().unwrap();
         let start = day.to_zoned(zone.clone()).unwrap().timestamp();
-        let end = Resolution::Day.end(start, &zone);
+        let end = Resolution::Day.end(start, &place);
         assert_close(end.duration_since(start).as_secs_f64() / 3600.0, hours);
         for resolution in Resolution::ALL {
             let mut quarter = quarter_of(start - SignedDuration::from_hours(48));
             for _ in 0..4 * 24 * 5 {
-                let bucket = resolution.start(quarter, &zone);
-                let end = resolution.end(bucket, &zone);
+                let bucket = resolution.start(quarter, &place);
+                let end = resolution.end(bucket, &place);
                 assert!(
                     bucket <= quarter && quarter < end,
                     "{resolution:?} of {quarter}"
                 );
-                assert_eq!(resolution.start(bucket, &zone), bucket);
+                assert_eq!(resolution.start(bucket, &place), bucket);
                 assert_eq!(
-                    resolution.start(end, &zone),
+                    resolution.start(end, &place),
                     end,
                     "{resolution:?} after {quarter}"
                 );

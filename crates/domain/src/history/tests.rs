@@ -283,6 +283,34 @@ fn another_car_at_the_charger_is_another_session() {
 }
 
 #[test]
+fn two_readings_of_one_charge_are_found() {
+    let all = drive(&[
+        (60, Some(Active)),
+        (20, Some(Unplugged)),
+        (30, Some(Active)),
+        (20, Some(Unplugged)),
+    ]);
+    let moved = |session: &ChargingSession, by: i64, kwh: f64| {
+        let by = SignedDuration::from_mins(by);
+        let mut moved = session.clone();
+        (moved.from, moved.to) = (session.from + by, session.to + by);
+        moved.sum.kwh *= kwh;
+        moved
+    };
+    let chargers = [
+        moved(&all[1], 3, 1.1),
+        moved(&all[0], -2, 1.08),
+        moved(&all[0], 25, 1.0),
+    ];
+    assert_eq!(crate::session::pair(&all, &chargers), [(0, 1), (1, 0)]);
+    // Another car took much more in the same time.
+    assert_eq!(
+        crate::session::pair(&all[..1], &[moved(&all[0], 5, 4.0)]),
+        []
+    );
+}
+
+#[test]
 fn what_comes_late_restates_and_keeps_the_session() {
     let mut book = Book::new(DeviceKind::Charger);
     let at = |at, taken| Sample {

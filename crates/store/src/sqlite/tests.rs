@@ -270,7 +270,7 @@ fn a_newer_schema_is_refused() {
             refused,
             Err(StoreError::NewerSchema {
                 found: 99,
-                known: 7
+                known: 8
             })
         ),
         "{refused:?}"

@@ -1,0 +1,198 @@
+//! What flowed, and what was charged.
+
+use axum::{Json, extract::State};
+use livewatt_domain::{
+    SignedDuration, Timestamp,
+    energy::{Place, Resolution},
+    kind::DeviceKind,
+    time::read,
+};
+use livewatt_engine::statistics::{
+    Charge, ChargingBucket, ChargingQuery, ContractSession, DeviceEnergy, HistoryQuery,
+};
+use serde::Serialize;
+
+use crate::{
+    error::{ApiError, ApiResult},
+    extract::{Caller, PathArg, QueryArgs, user_arg},
+    state::ApiState,
+};
+
+/// A history goes back so far if nobody says how far.
+const DEFAULT_REACH: SignedDuration = SignedDuration::from_hours(24);
+
+/// `GET /{kinds}/{id}/history`
+pub(crate) async fn history(
+    kind: DeviceKind,
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathArg(id): PathArg,
+    args: QueryArgs,
+) -> ApiResult<Json<DeviceEnergy>> {
+    let (from, to) = time(&args, "from", "to", &state)?;
+    let query = HistoryQuery {
+        client: caller.client_id,
+        kind,
+        id,
+        from,
+        to,
+        resolution: resolution(&args, Resolution::QuarterHour)?,
+        place: zone(&args)?.unwrap_or(Place::UTC),
+    };
+    Ok(Json(state.engine().device_energy(query).await?))
+}
+
+/// `GET /users/{userId}/statistics/charging`
+pub(crate) async fn charging(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathArg(user): PathArg,
+    args: QueryArgs,
+) -> ApiResult<Json<Vec<ChargingBucket>>> {
+    let query = charging_query(&state, &caller, user, &args)?;
+    let resolution = resolution(&args, Resolution::Day)?;
+    let offset = offset(&args)?;
+    let place = zone(&args)?.or(offset).unwrap_or(Place::UTC);
+    let engine = state.engine();
+    Ok(Json(
+        engine
+            .charging_statistics(query, resolution, &place)
+            .await?,
+    ))
+}
+
+/// `GET /users/{userId}/statistics/charging/sessions`
+pub(crate) async fn sessions(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathArg(user): PathArg,
+    args: QueryArgs,
+) -> ApiResult<Json<Vec<ContractSession>>> {
+    let query = charging_query(&state, &caller, user, &args)?;
+    Ok(Json(state.engine().charging_sessions(query).await?))
+}
+
+/// Charges with their evidence.
+#[derive(Debug, Serialize)]
+pub(crate) struct Charges {
+    data: Vec<Charge>,
+}
+
+/// `GET /users/{userId}/charging-sessions`
+pub(crate) async fn charges(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathArg(user): PathArg,
+    args: QueryArgs,
+) -> ApiResult<Json<Charges>> {
+    let user = user_arg(user)?;
+    let (from, to) = time(&args, "from", "to", &state)?;
+    let engine = state.engine();
+    let data = engine
+        .list_charges(caller.client_id, user, from, to)
+        .await?;
+    Ok(Json(Charges { data }))
+}
+
+fn charging_query(
+    state: &ApiState,
+    caller: &Caller,
+    user: String,
+    args: &QueryArgs,
+) -> ApiResult<ChargingQuery> {
+    let user = user_arg(user)?;
+    if args.one("startDate")?.is_none() {
+        return Err(ApiError::invalid("startDate", "is missing"));
+    }
+    let (from, to) = time(args, "startDate", "endDate", state)?;
+    let kind = match args.one("type")?.as_deref() {
+        Some("vehicle") => DeviceKind::Vehicle,
+        Some("charger") => DeviceKind::Charger,
+        Some("hvac") => DeviceKind::Hvac,
+        Some(_) => {
+            return Err(ApiError::invalid(
+                "type",
+                "must be charger, vehicle or hvac",
+            ));
+        }
+        None => return Err(ApiError::invalid("type", "is missing")),
+    };
+    let location = args.one("locationId")?.map(|text| {
+        let message = "must be the ID of a location";
+        text.parse()
+            .map_err(|_| ApiError::invalid("locationId", message))
+    });
+    Ok(ChargingQuery {
+        client: caller.client_id,
+        user,
+        kind,
+        device: args.one("id")?,
+        location: location.transpose()?,
+        from,
+        to,
+    })
+}
+
+/// From when until when; without an end until now, without a beginning a day before.
+fn time(
+    args: &QueryArgs,
+    from: &'static str,
+    to: &'static str,
+    state: &ApiState,
+) -> ApiResult<(Timestamp, Timestamp)> {
+    let now = state.engine().now();
+    let end = moment(args, to)?;
+    let begin = match moment(args, from)? {
+        Some(begin) => begin,
+        None => end
+            .unwrap_or(now)
+            .saturating_sub(DEFAULT_REACH)
+            .unwrap_or(now),
+    };
+    match end {
+        Some(end) if end <= begin => Err(ApiError::invalid(to, format!("must be after {from}"))),
+        Some(end) => Ok((begin, end)),
+        None if begin > now => Err(ApiError::invalid(from, "must not be in the future")),
+        None => Ok((begin, now)),
+    }
+}
+
+/// A moment; one without a zone is UTC.
+fn moment(args: &QueryArgs, name: &'static str) -> ApiResult<Option<Timestamp>> {
+    let read = args.one(name)?.map(|text| {
+        let message = "must be a moment like 2026-03-02T06:00:00.000Z";
+        read(&text).ok_or_else(|| ApiError::invalid(name, message))
+    });
+    read.transpose()
+}
+
+fn resolution(args: &QueryArgs, default: Resolution) -> ApiResult<Resolution> {
+    let Some(name) = args.one("resolution")? else {
+        return Ok(default);
+    };
+    Resolution::named(&name).ok_or_else(|| {
+        let names = Resolution::ALL.map(Resolution::name).join(", ");
+        ApiError::invalid("resolution", format!("must be one of {names}"))
+    })
+}
+
+/// The zone whose calendar is meant.
+fn zone(args: &QueryArgs) -> ApiResult<Option<Place>> {
+    let zone = args.one("timezone")?.map(|name| {
+        let message = "must be the name of a time zone like Europe/Oslo";
+        Place::named(&name).ok_or_else(|| ApiError::invalid("timezone", message))
+    });
+    zone.transpose()
+}
+
+/// The contract's old way to name a zone: hours, perhaps a fraction of them.
+fn offset(args: &QueryArgs) -> ApiResult<Option<Place>> {
+    let Some(text) = args.one("utcOffset")? else {
+        return Ok(None);
+    };
+    let place = text.parse().ok().and_then(Place::ahead);
+    let message = "must be a number of hours between -24 and 24";
+    place
+        .ok_or_else(|| ApiError::invalid("utcOffset", message))
+        .map(Some)
+}
