@@ -18,6 +18,7 @@ import sys
 import uuid
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from importlib.metadata import version
 from operator import attrgetter
 
@@ -352,6 +353,34 @@ def check_endings(client, user_id):
     expect(not devices_of(client, user_id), f"devices of {user_id} outlived their user")
 
 
+def check_statistics(client, user_id, vehicles):
+    """Of a time in which nothing was linked, there are none; whoever is asked about has to exist."""
+    long_ago = {
+        "start_date": datetime(2020, 1, 1, tzinfo=timezone.utc),
+        "end_date": datetime(2020, 2, 1, tzinfo=timezone(timedelta(hours=1))),
+    }
+    for method, types, more in [
+        ("statistics.get_charging", models.GetChargingStatisticsType,
+         [{"resolution": one} for one in models.GetChargingStatisticsResolution]
+         + [{"utc_offset": "-8"}]),
+        ("statistics.get_charging_sessions", models.GetChargingSessionsStatisticsType, [{}]),
+    ]:
+        for kind in types:
+            for one in more:
+                rows = client.call(method, user_id=user_id, type_=kind, **long_ago, **one)
+                expect(rows == [], f"{method}: {rows} of 2020")
+        vehicle = {"type_": types.VEHICLE, **long_ago}
+        nobody = f"nobody-{uuid.uuid4()}"
+        client.refused(method, 404, errors.ProblemError, user_id=nobody, **vehicle)
+        nothing = {"user_id": user_id, "id": str(uuid.uuid4()), **vehicle}
+        client.refused(method, 404, errors.ProblemError, **nothing)
+        backwards = {**vehicle, "end_date": datetime(2019, 1, 1, tzinfo=timezone.utc)}
+        client.refused(method, 400, user_id=user_id, **backwards)
+        for device in vehicles:
+            one = {"user_id": user_id, "id": device.id, **vehicle}
+            expect(client.call(method, **one) == [], f"{method} of one vehicle")
+
+
 def check_expected(found, expected):
     """Compares the numbers of devices of the user with `vehicle=2,charger=1`, or with at least one
     of each kind."""
@@ -385,6 +414,8 @@ def drive(options):
         print(f"{kind.name}: {len(devices)} in all, {len(of_user)} of the user", flush=True)
         found[kind.name] = len(of_user)
         linked += of_user
+        if kind.name == "vehicle":
+            check_statistics(client, options.user_id, of_user)
     check_expected(found, options.devices_expected)
     check_relinking(client, linked)
     check_webhooks(client, options.webhook_url)

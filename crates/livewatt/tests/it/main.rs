@@ -23,6 +23,7 @@ mod peers;
 mod proof;
 mod schema;
 mod secrets;
+mod statistics;
 mod support;
 mod tour;
 mod webhooks;
