@@ -41,11 +41,12 @@ const CHARGE_ACTION_ALIAS: &str = "user:charge-action:updated";
 pub struct EventFilter(pub Vec<String>);
 
 impl EventFilter {
-    /// Whether an event of this name is wanted.
+    /// Whether an event of this name is wanted. `*` wants those of the contract: a receiver that
+    /// parses them strictly must not be sent others that it has not asked for by name.
     pub fn accepts(&self, name: &str) -> bool {
         name == HEARTBEAT
             || self.0.iter().any(|wanted| {
-                wanted == "*"
+                (wanted == "*" && name != ENERGY_RESTATED)
                     || wanted == name
                     || (wanted == CHARGE_ACTION_ALIAS && name == "user:vendor-action:updated")
             })
@@ -172,8 +173,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn twenty_six_names_can_be_subscribed_to() {
-        assert_eq!(subscribable_names().len(), 26);
+    fn the_contracts_twenty_six_names_and_one_more_can_be_subscribed_to() {
+        assert_eq!(subscribable_names().len(), 26 + 1);
+    }
+
+    #[test]
+    fn all_is_all_of_the_contract() {
+        let all = EventFilter(vec!["*".to_owned()]);
+        assert!(all.accepts("user:vehicle:updated") && !all.accepts(ENERGY_RESTATED));
+        assert!(EventFilter(vec![ENERGY_RESTATED.to_owned()]).accepts(ENERGY_RESTATED));
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub(crate) async fn charging(
     PathArg(user): PathArg,
     args: QueryArgs,
 ) -> ApiResult<Json<Vec<ChargingBucket>>> {
-    let query = charging_query(&state, &caller, user, &args)?;
+    let query = charging_query(&state, &caller, user, &args).await?;
     let resolution = resolution(&args, Resolution::Day)?;
     let offset = offset(&args)?;
     let place = zone(&args)?.or(offset).unwrap_or(Place::UTC);
@@ -68,7 +68,7 @@ pub(crate) async fn sessions(
     PathArg(user): PathArg,
     args: QueryArgs,
 ) -> ApiResult<Json<Vec<ContractSession>>> {
-    let query = charging_query(&state, &caller, user, &args)?;
+    let query = charging_query(&state, &caller, user, &args).await?;
     Ok(Json(state.engine().charging_sessions(query).await?))
 }
 
@@ -94,13 +94,15 @@ pub(crate) async fn charges(
     Ok(Json(Charges { data }))
 }
 
-fn charging_query(
+/// Of a user that is not there nothing can be asked, well or badly.
+async fn charging_query(
     state: &ApiState,
     caller: &Caller,
     user: String,
     args: &QueryArgs,
 ) -> ApiResult<ChargingQuery> {
     let user = user_arg(user)?;
+    state.engine().expect_user(caller.client_id, &user).await?;
     if args.one("startDate")?.is_none() {
         return Err(ApiError::invalid("startDate", "is missing"));
     }

@@ -59,6 +59,17 @@ impl Engine {
         Ok(buckets::charging(&quarters, resolution, place, &no_price))
     }
 
+    /// Fails if a client has no such user.
+    ///
+    /// # Errors
+    /// [`EngineError::UserNotFound`], or if the database fails.
+    pub async fn expect_user(&self, client: ClientId, user: &UserId) -> EngineResult<()> {
+        match self.store.find_user(client, user.clone()).await? {
+            Some(_) => Ok(()),
+            None => Err(EngineError::UserNotFound(user.to_string())),
+        }
+    }
+
     /// The devices that a query is about, each with the Location it is at.
     async fn devices_asked_about(
         &self,
@@ -72,9 +83,7 @@ impl Engine {
             location,
             ..
         } = query;
-        if self.store.find_user(client, user.clone()).await?.is_none() {
-            return Err(EngineError::UserNotFound(user.to_string()));
-        }
+        self.expect_user(client, &user).await?;
         let with_history = self.store.devices_with_history(client, user.clone(), kind);
         let mut ids = with_history.await?;
         if let Some(device) = device {
