@@ -14,6 +14,9 @@ fn minute(minute: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 / 86_400 * 86_400 + minute * 60).unwrap()
 }
 
+/// What flowed in a quarter hour.
+type Told = ((Timestamp, Flow), FlowSum);
+
 /// A history as a store keeps it.
 struct Book {
     kind: DeviceKind,
@@ -90,7 +93,7 @@ impl Book {
     }
 
     /// What there is, without what depends on the order in which it came.
-    fn told(&self) -> (Vec<((Timestamp, Flow), FlowSum)>, Vec<ChargingSession>) {
+    fn told(&self) -> (Vec<Told>, Vec<ChargingSession>) {
         let quarters = self.quarters.iter().map(|(place, (sum, _))| (*place, *sum));
         let quarters = quarters.filter(|(_, sum)| sum.covered_ms() > 0);
         let nobody = ChargingSessionId(uuid::Uuid::nil());
