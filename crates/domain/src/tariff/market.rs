@@ -17,6 +17,8 @@ pub struct MarketPrice {
     pub currency: Currency,
     /// Who says so.
     pub source: String,
+    /// When that was said.
+    pub received_at: Timestamp,
 }
 
 /// One price for each moment, from the prices of several sources: the first source that tells one

@@ -129,6 +129,7 @@ fn a_gap_has_the_markets_price_or_none() {
         per_kwh: Decimal::new(cents, 2),
         currency: "EUR".parse().unwrap(),
         source: "upload".to_owned(),
+        received_at: since,
     };
     let timetable = Timetable::new(
         euro(),
@@ -413,6 +414,7 @@ proptest! {
                 per_kwh: Decimal::new(cents?, 2),
                 currency: "EUR".parse().unwrap(),
                 source: "test".to_owned(),
+                received_at: middle,
             }))
             .collect();
         let timetable = Timetable::new(euro(), hung_up.clone(), tariffs.clone(), market.clone());
@@ -451,6 +453,7 @@ proptest! {
                         per_kwh: Decimal::from(number * 100 + prices.len() as i64),
                         currency: "EUR".parse().unwrap(),
                         source: number.to_string(),
+                        received_at: minute(0),
                     });
                     at = to;
                 }

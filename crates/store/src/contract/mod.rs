@@ -10,11 +10,13 @@ pub mod clients;
 pub mod erasure;
 pub mod fleet;
 pub mod links;
+pub mod locations;
 pub mod log;
 pub mod operation;
 pub mod paging;
 pub mod presence;
 pub mod private_postgres;
+pub mod tariffs;
 pub mod units;
 pub mod webhooks;
 
@@ -87,7 +89,7 @@ macro_rules! store_contract {
             paging:
                 forwards_and_backwards_over_devices,
                 goes_on_from_rows_that_are_gone,
-                users_and_webhooks;
+                users_webhooks_and_locations;
             log:
                 events_come_back_as_they_were,
                 belongs_to_one_client,
@@ -109,6 +111,14 @@ macro_rules! store_contract {
                 another_filter_drops_what_is_under_way,
                 a_step_is_written_whole,
                 are_deleted_with_their_lanes;
+            locations:
+                change_in_parts,
+                need_their_user,
+                changes_are_noted_with_themselves;
+            tariffs:
+                keep_all_their_versions,
+                hang_at_a_location_with_history,
+                of_markets_replace_each_other;
             operation:
                 checks_pass,
                 figures_count_what_stands_still,

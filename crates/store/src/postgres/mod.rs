@@ -11,6 +11,7 @@ mod fleet;
 mod inspect;
 mod letters;
 mod links;
+mod locations;
 mod log;
 #[cfg(test)]
 mod node_tests;
@@ -22,6 +23,7 @@ mod presence;
 mod slices;
 mod statement;
 mod store;
+mod tariffs;
 #[cfg(test)]
 mod tests;
 mod users;

@@ -10,6 +10,7 @@ mod fleet;
 mod inspect;
 mod job;
 mod links;
+mod locations;
 mod log;
 mod open;
 mod operation;
@@ -18,6 +19,7 @@ mod readers;
 mod slices;
 mod statement;
 mod store;
+mod tariffs;
 #[cfg(test)]
 mod tests;
 mod users;

@@ -265,13 +265,11 @@ fn a_newer_schema_is_refused() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let refused = open(directory.path());
+    let newest = open::MIGRATIONS.len() as i64;
     assert!(
         matches!(
             refused,
-            Err(StoreError::NewerSchema {
-                found: 99,
-                known: 7
-            })
+            Err(StoreError::NewerSchema { found: 99, known }) if known == newest
         ),
         "{refused:?}"
     );
