@@ -131,6 +131,16 @@ impl ApiError {
                 EngineError::DeviceNotFound => {
                     row(NOT_FOUND, "Not Found", "The requested asset wasn't found.")
                 }
+                EngineError::LocationNotFound(id) => row(
+                    NOT_FOUND,
+                    "Location not found",
+                    &format!("Could not find location {id}"),
+                ),
+                EngineError::TariffNotFound(id) => row(
+                    NOT_FOUND,
+                    "Tariff not found",
+                    &format!("Could not find tariff {id}"),
+                ),
                 EngineError::WebhookNotFound(id) => row(
                     NOT_FOUND,
                     "Webhook not found",

@@ -46,6 +46,12 @@ pub enum EngineError {
     /// There is no such device in this client.
     #[error("the requested asset was not found")]
     DeviceNotFound,
+    /// There is no such Location in this client.
+    #[error("could not find location {0}")]
+    LocationNotFound(String),
+    /// There is no such tariff in this client.
+    #[error("could not find tariff {0}")]
+    TariffNotFound(String),
     /// There is no such webhook in this client.
     #[error("could not find webhook {0}")]
     WebhookNotFound(String),
@@ -107,6 +113,14 @@ impl EngineError {
         matches!(self, Self::Internal { source, .. } if matches!(
             source.downcast_ref(),
             Some(StoreError::Fenced { .. })
+        ))
+    }
+
+    /// Whether somebody else changed a row since it was read.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Internal { source, .. } if matches!(
+            source.downcast_ref(),
+            Some(StoreError::Conflict)
         ))
     }
 

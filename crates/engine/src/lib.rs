@@ -23,13 +23,17 @@ pub mod freshness;
 pub mod gauges;
 mod ingest;
 pub mod link;
+pub mod locations;
+pub mod market;
 pub mod options;
+mod placing;
 mod poll;
 mod presence;
 pub mod push;
 mod retention;
 pub mod runtime;
 pub mod stations;
+pub mod tariffs;
 mod tokens;
 pub mod users;
 mod vault;
@@ -56,6 +60,7 @@ use crate::{
     drift::Drifts,
     events::Feed,
     fleet::Fleet,
+    placing::KnownPlaces,
     poll::{breaker::Breakers, waiting::Waiting},
     presence::{Presence, StoredBudgets},
     retention::Retention,
@@ -83,11 +88,14 @@ pub struct Engine {
     stations: Stations,
     feed: Feed,
     known_tokens: KnownTokens,
+    known_places: KnownPlaces,
     breakers: Breakers,
     drifts: Drifts,
     retention: Retention,
     waiting: Waiting,
     poll_wake: Notify,
+    /// Locations have changed: there are devices to be placed anew.
+    place_wake: Notify,
     /// Held while an account is linked: two links at a time must not make one account twice, or
     /// one too many.
     linking: tokio::sync::Mutex<()>,
@@ -168,11 +176,13 @@ impl Engine {
             stations: Stations::default(),
             feed: Feed::default(),
             known_tokens: KnownTokens::default(),
+            known_places: KnownPlaces::default(),
             breakers,
             drifts: Drifts::default(),
             retention: Retention::default(),
             waiting: Waiting::default(),
             poll_wake: Notify::new(),
+            place_wake: Notify::new(),
             linking: tokio::sync::Mutex::default(),
         });
         engine.join().await?;

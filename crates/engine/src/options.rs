@@ -7,7 +7,7 @@ use livewatt_domain::{
 use livewatt_vendors::http::HttpOptions;
 use url::Url;
 
-use crate::{cluster::ClusterOptions, egress::EgressPolicy};
+use crate::{cluster::ClusterOptions, egress::EgressPolicy, market::MarketOptions};
 
 /// Settings of an engine.
 #[derive(Debug, Clone)]
@@ -46,6 +46,8 @@ pub struct EngineOptions {
     pub event_retention: SignedDuration,
     /// Life time of access tokens.
     pub token_lifetime: SignedDuration,
+    /// How prices of markets are chosen.
+    pub market: MarketOptions,
     /// This node among others; without effect if no other program can use the database.
     pub cluster: ClusterOptions,
 }
@@ -81,6 +83,7 @@ impl EngineOptions {
             egress: EgressPolicy::default(),
             event_retention: SignedDuration::from_hours(30 * 24),
             token_lifetime: SignedDuration::from_hours(1),
+            market: MarketOptions::default(),
             cluster: ClusterOptions::default(),
         }
     }

@@ -17,6 +17,8 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 /// Old slices of the log are looked for this often.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
 
+/// Changed Locations are looked for this often, beside the wake-ups.
+const PLACE_INTERVAL: Duration = Duration::from_secs(5);
 /// Gauges are set this often.
 const GAUGE_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -29,6 +31,7 @@ pub async fn run(engine: Arc<Engine>, stop: CancellationToken) {
         tokio::spawn(deliver_loop(engine.clone(), stop.clone(), tasks.clone())),
         tokio::spawn(flush_loop(engine.clone(), stop.clone())),
         tokio::spawn(prune_loop(engine.clone(), stop.clone())),
+        tokio::spawn(place_loop(engine.clone(), stop.clone())),
         tokio::spawn(gauge_loop(engine.clone(), stop.clone())),
         tokio::spawn(cluster::run(engine.clone(), stop.clone())),
     ];
@@ -108,6 +111,23 @@ async fn prune_loop(engine: Arc<Engine>, stop: CancellationToken) {
                 Err(error) => tracing::error!(error = %chain(&error), "pruning failed"),
             },
             () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn place_loop(engine: Arc<Engine>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match engine.place_due().await {
+            Ok(0) => {}
+            Ok(_) => continue,
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "devices are placed anew a little later");
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PLACE_INTERVAL) => {}
+            () = engine.place_wake.notified() => {}
+            () = stop.cancelled() => {}
         }
     }
 }

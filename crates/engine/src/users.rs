@@ -83,6 +83,7 @@ impl Engine {
             self.let_go(&account).await?;
         }
         if self.store.delete_user(client, user.clone()).await? {
+            self.announce_places(client, user);
             Ok(())
         } else {
             Err(EngineError::UserNotFound(user.to_string()))

@@ -1,12 +1,16 @@
 //! Settings: the commented default file, then a file, the environment, and flags. All of it is
 //! checked before a socket is opened.
 
-use std::{collections::HashMap, net::SocketAddr, path::PathBuf};
+use std::{collections::HashMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use config::{Config, Environment, File, FileFormat};
 use livewatt_domain::SignedDuration;
-use livewatt_engine::{EgressPolicy, EngineOptions, Vault, cluster::ClusterOptions};
+use livewatt_engine::{
+    EgressPolicy, EngineOptions, Vault,
+    cluster::ClusterOptions,
+    market::{MarketOptions, PriceFiles},
+};
 use livewatt_store::{PostgresOptions, SqliteOptions};
 use livewatt_vendors::Secret;
 use serde::Deserialize;
@@ -31,6 +35,8 @@ pub struct Settings {
     pub events: EventSettings,
     /// Webhooks.
     pub webhooks: WebhookSettings,
+    /// Prices of markets.
+    pub prices: PriceSettings,
     /// Calls to vendors.
     pub vendors: VendorSettings,
     /// Charge points.
@@ -99,6 +105,16 @@ pub struct WebhookSettings {
     pub lanes: u16,
     pub heartbeat_secs: u32,
     pub dangerous_allow_private_receivers: bool,
+}
+
+/// Prices of markets.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml explains every key")]
+pub struct PriceSettings {
+    pub directory: PathBuf,
+    pub order: Vec<String>,
+    pub max_age_hours: u32,
 }
 
 /// Calls to vendors.
@@ -182,6 +198,7 @@ impl Settings {
             ),
             ("store.readers", self.store.readers == 0),
             ("events.retention_days", self.events.retention_days == 0),
+            ("prices.max_age_hours", self.prices.max_age_hours == 0),
             ("webhooks.timeout_secs", self.webhooks.timeout_secs == 0),
             ("webhooks.lanes", self.webhooks.lanes == 0),
             ("vendors.timeout_secs", self.vendors.timeout_secs == 0),
@@ -245,6 +262,15 @@ impl Settings {
         };
         options.event_retention =
             SignedDuration::from_hours(24 * i64::from(self.events.retention_days));
+        options.market = MarketOptions {
+            order: self.prices.order.clone(),
+            max_age: SignedDuration::from_hours(self.prices.max_age_hours.into()),
+            sources: Vec::new(),
+        };
+        if !self.prices.directory.as_os_str().is_empty() {
+            let files = PriceFiles::new(self.prices.directory.clone());
+            options.market.sources.push(Arc::new(files));
+        }
         options.cluster = ClusterOptions {
             name: self.cluster.name.clone(),
             ..ClusterOptions::with_lease(self.cluster.lease_secs)

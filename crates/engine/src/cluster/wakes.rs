@@ -107,6 +107,7 @@ impl Engine {
             Wake::Webhook(id) if self.ownership.owns(id.partition()) => self.look_for_webhooks(),
             Wake::Webhook(_) => {}
             Wake::Tokens(client) => self.known_tokens.revoke(client),
+            Wake::Locations(client) => self.take_place_wake(client),
         }
     }
 
