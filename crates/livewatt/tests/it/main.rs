@@ -20,6 +20,7 @@ mod isolation;
 mod layers;
 mod operations;
 mod peers;
+mod places;
 mod proof;
 mod schema;
 mod secrets;

@@ -103,3 +103,62 @@ async fn every_node_serves_everything() {
     b.server.shut_down().await.unwrap();
     cluster.sandbox.shutdown().await;
 }
+
+/// A Location that is made at any node has the devices at once, whoever owns them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn places_are_followed_at_every_node() {
+    let (cluster, a) = Cluster::begin().await;
+    let b = cluster.join("b").await;
+    shared(&cluster, &["a", "b"]).await;
+    let nodes = [&a, &b];
+    let first = async |node: &Node, user: &str, plural: &str| {
+        let listed = node.api.get(&format!("/users/{user}/{plural}")).await;
+        listed.expect_status(200)["data"][0].clone()
+    };
+    for number in 0..4 {
+        let user = format!("user-{number}");
+        let account = cluster.account(Cloud::Helios);
+        let id = cluster.link(&a, &user, &account).await;
+        let (other, own) = apart(&cluster, &nodes, id).await;
+        let inverter = first(other, &user, "inverters").await;
+        let body = json!({
+            "name": "Home", "latitude": inverter["location"]["latitude"],
+            "longitude": inverter["location"]["longitude"],
+        });
+        let path = format!("/users/{user}/locations");
+        let home = other.api.post(&path, Some(body)).await.expect_status(200);
+        let home = home["id"].clone();
+        eventually("the inverter is at home at both nodes", async || {
+            let mut at_home = true;
+            for node in nodes {
+                at_home &= first(node, &user, "inverters").await["location"]["id"] == home;
+            }
+            at_home
+        })
+        .await;
+        let charger = first(other, &user, "chargers").await;
+        let path = format!("/chargers/{}", charger["id"].as_str().unwrap());
+        let body = json!({ "locationId": home });
+        let assigned = other.api.call(reqwest::Method::PUT, &path, Some(body));
+        let assigned = assigned.await.expect_status(200);
+        assert_eq!(assigned["location"]["id"], home);
+        for node in [own, other] {
+            let shown = node.api.get(&path).await.expect_status(200);
+            assert_eq!(shown["location"]["id"], home, "at {}", node.name);
+        }
+        let one = format!("/locations/{}", home.as_str().unwrap());
+        own.api.delete(&one).await.expect_status(200);
+        eventually("nothing is at home any more", async || {
+            let mut is_gone = true;
+            for plural in ["inverters", "chargers"] {
+                let shown = first(other, &user, plural).await;
+                is_gone &= shown["location"]["id"].is_null();
+            }
+            is_gone
+        })
+        .await;
+    }
+    a.server.shut_down().await.unwrap();
+    b.server.shut_down().await.unwrap();
+    cluster.sandbox.shutdown().await;
+}

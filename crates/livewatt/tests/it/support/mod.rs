@@ -304,6 +304,7 @@ impl World {
 
     /// Does all that is due now.
     pub async fn settle(&self) {
+        while self.engine().place_due().await.unwrap() > 0 {}
         self.engine().poll_due().await;
         self.engine().watch_freshness();
         self.engine().deliver_due().await;
