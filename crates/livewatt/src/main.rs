@@ -254,7 +254,13 @@ async fn serve(settings: &Settings) -> anyhow::Result<()> {
     }
     say(&format!("livewatt listens on http://{}", server.address));
     tracing::info!(address = %server.address, public_url = %server.public_url, "ready");
-    interrupted.await?;
+    tokio::select! {
+        interrupted = interrupted => interrupted?,
+        () = server.stopping() => {
+            server.wait().await?;
+            anyhow::bail!("the server has stopped by itself; the log says why");
+        }
+    }
     tracing::info!("stopping");
     server.shut_down().await
 }
