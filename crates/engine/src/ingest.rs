@@ -86,8 +86,7 @@ impl Engine {
         // The lock makes conflicts impossible on one node; elsewhere, reading again settles them.
         for _ in 0..3 {
             match self.try_ingest(account, &intake).await {
-                Err(EngineError::Internal { source, .. })
-                    if matches!(source.downcast_ref(), Some(StoreError::Conflict)) => {}
+                Err(error) if error.is_conflict() => {}
                 result => return result,
             }
         }
