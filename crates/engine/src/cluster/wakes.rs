@@ -181,15 +181,23 @@ pub(super) async fn look_loop(engine: Arc<Engine>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(members.options.tick);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        let looked = tokio::select! {
-            _ = ticks.tick() => engine.reconcile().await,
-            () = members.inbox.notified() => engine.look_inside().await,
+        let is_woken = tokio::select! {
+            _ = ticks.tick() => false,
+            () = members.inbox.notified() => true,
             () = stop.cancelled() => return,
         };
-        match looked {
+        let looking = async {
+            match is_woken {
+                true => engine.look_inside().await,
+                false => engine.reconcile().await,
+            }
+        };
+        // Whoever does not answer within a lease is asked again, on another connection.
+        match tokio::time::timeout(members.options.self_stop, looking).await {
             // They end by themselves.
-            Ok(mut tasks) => tasks.detach_all(),
-            Err(error) => {
+            Ok(Ok(mut tasks)) => tasks.detach_all(),
+            Err(_) => tracing::warn!("what other nodes left is looked for again: no answer"),
+            Ok(Err(error)) => {
                 tracing::warn!(error = %chain(&error), "what other nodes left is looked for again");
             }
         }

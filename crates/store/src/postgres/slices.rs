@@ -16,7 +16,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool, raw_sql};
 
 use super::{
     open::{self, CLEARING_LOCK, LOCKS, SLICE_LOCK, SLICE_LOCKS},
-    statement::{composed, execute, query_all, query_one, sql},
+    statement::{self, composed, execute, query_all, query_one, sql},
 };
 use crate::error::StoreResult;
 
@@ -76,7 +76,7 @@ impl Slices {
 
 /// The newest slice if it takes events of a day, or a new one.
 async fn begin(pool: &PgPool, day: i64) -> StoreResult<Slice> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = statement::begin(pool).await?;
     let lock = sql("select pg_advisory_xact_lock($1, $2)");
     execute(&mut transaction, lock.bind(LOCKS).bind(SLICE_LOCK)).await?;
     let newest = all(&mut transaction).await?.pop();
@@ -95,7 +95,7 @@ async fn begin(pool: &PgPool, day: i64) -> StoreResult<Slice> {
          alter table events attach partition events_{number} for values in ({number})"
     );
     transaction.execute(raw_sql(AssertSqlSafe(make))).await?;
-    transaction.commit().await?;
+    statement::commit(transaction).await?;
     Ok(Slice { number, day })
 }
 
@@ -213,7 +213,8 @@ async fn drop_leftovers(connection: &mut PgConnection) -> StoreResult<()> {
             let detach = format!("alter table events detach partition {name} {how}");
             connection.execute(raw_sql(AssertSqlSafe(detach))).await?;
         }
-        execute(connection, composed(format!("drop table {name}"))).await?;
+        let drop = composed(format!("drop table {name}"));
+        connection.execute(drop).await?;
     }
     Ok(())
 }

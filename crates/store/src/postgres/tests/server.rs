@@ -25,7 +25,7 @@ async fn every_connection_has_its_limits() {
 async fn what_is_not_ours_or_newer_is_refused() {
     let (database, store) = open().await;
     let mut connection = store.read().await.unwrap();
-    let newer = sql("update livewatt_schema set version = 99");
+    let newer = sql("update livewatt_schema set version = 99, oldest = 98");
     statement::execute(&mut connection, newer).await.unwrap();
     let refused = PostgresStore::open(&PostgresOptions::new(database.url())).await;
     assert!(
