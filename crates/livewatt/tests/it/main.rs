@@ -13,6 +13,7 @@ mod clock;
 mod cluster;
 mod day;
 mod disk;
+mod drills;
 mod durability;
 mod face;
 mod freshness;

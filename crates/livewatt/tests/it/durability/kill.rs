@@ -118,7 +118,7 @@ async fn nothing_is_lost_by_kill_9_at_any_moment() {
 /// Changes one vehicle after the other for as long as it goes. A limit differs from those before,
 /// so that each change can be told from others; a vehicle's turn comes less often than the sandbox
 /// looks at its clock, so that each has a time of its own.
-async fn change(
+pub async fn change(
     sandbox: Arc<Sandbox>,
     pushed: BTreeSet<String>,
     polled: BTreeSet<String>,

@@ -8,7 +8,7 @@ use std::{
 
 use livewatt_domain::{Timestamp, diff, kind::DeviceKind};
 use livewatt_sandbox::{Cloud, Sandbox};
-use livewatt_store::AccountsOf;
+use livewatt_store::{AccountsOf, Store};
 use serde_json::Value;
 
 use super::front::Told;
@@ -119,12 +119,17 @@ impl Records {
 
     /// A device's version is the number of its events: none is missing, none was made twice.
     pub async fn check_versions(&self, data: &Path) {
+        self.check_versions_of(database::open(data).await.as_ref())
+            .await;
+    }
+
+    /// The same in a database.
+    pub async fn check_versions_of(&self, store: &dyn Store) {
         let mut counts: HashMap<String, u64> = HashMap::new();
         for (_, device) in self.log.iter().filter_map(device_of) {
             let id = device["id"].as_str().unwrap().to_owned();
             *counts.entry(id).or_default() += 1;
         }
-        let store = database::open(data).await;
         let mut versions = HashMap::new();
         for (account, _) in store.list_accounts(AccountsOf::Everyone).await.unwrap() {
             for device in store.devices_of_account(account.id).await.unwrap() {

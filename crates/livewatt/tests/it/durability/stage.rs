@@ -250,7 +250,7 @@ impl Stage {
     }
 }
 
-pub(super) async fn link(
+pub async fn link(
     api: &Api,
     front: &str,
     user: &str,
@@ -273,7 +273,7 @@ fn vendors_of(user: &Value) -> &[Value] {
     user["linkedVendors"].as_array().map_or(&[], Vec::as_slice)
 }
 
-pub(super) async fn is_valid(api: &Api, user: &str) -> bool {
+pub async fn is_valid(api: &Api, user: &str) -> bool {
     let user = api.get(&format!("/users/{user}")).await.expect_status(200);
     vendors_of(&user).iter().all(|row| row["isValid"] == true)
 }

@@ -1,0 +1,436 @@
+//! What lives on while nodes and databases come and go: vendor clouds, the front that stands for
+//! the balancer before the nodes, a receiver, people, and everybody's records.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use livewatt_domain::{
+    SignedDuration, Timestamp,
+    clock::{Clock as _, SystemClock},
+};
+use livewatt_sandbox::{
+    AccountInfo, AccountSpec, Cloud, FaultKind, FaultSpec, Sandbox, SandboxConfig,
+};
+use livewatt_store::{
+    PostgresOptions, PostgresStore,
+    contract::private_postgres::{PrivateDatabase, PrivatePostgres},
+};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::{task::JoinHandle, time::sleep};
+
+use super::{
+    contact::Contacts,
+    is_long, ledger,
+    node::{Node, Site},
+};
+use crate::{
+    durability::{
+        front::Front,
+        kill::change,
+        records::{Records, is_true, taken_once},
+        stage::{is_valid, link},
+    },
+    support::{
+        http::Api,
+        loopback,
+        receiver::{Receiver, SECRET},
+        still,
+    },
+};
+
+/// The speed of time itself.
+const REAL: f64 = 1.0;
+
+/// What a drill is made with.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// Life of a lease, seconds.
+    pub lease: u32,
+    /// Virtual seconds per second.
+    pub speed: f64,
+    /// Accounts of the cloud that pushes.
+    pub pushed: usize,
+    /// Accounts of each of the others.
+    pub polled: usize,
+}
+
+impl Shape {
+    /// Short in the test command; as people run it in the long form.
+    pub fn new() -> Self {
+        match is_long() {
+            true => Self {
+                lease: 15,
+                speed: 60.0,
+                pushed: 100,
+                polled: 50,
+            },
+            false => Self {
+                lease: 3,
+                speed: 240.0,
+                pushed: 12,
+                polled: 6,
+            },
+        }
+    }
+
+    /// The same in real time: nothing is fetched while it lasts unless somebody asks for it.
+    pub fn in_real_time() -> Self {
+        Self {
+            speed: REAL,
+            polled: 0,
+            ..Self::new()
+        }
+    }
+
+    /// So many leases, in real time.
+    pub fn leases(&self, count: f64) -> Duration {
+        Duration::from_secs(self.lease.into()).mul_f64(count)
+    }
+
+    /// Time between two rounds of a node.
+    pub fn round(&self) -> Duration {
+        self.leases(1.0 / 3.0)
+    }
+}
+
+/// The stage of a drill.
+pub struct Stage {
+    pub shape: Shape,
+    pub site: Site,
+    pub sandbox: Arc<Sandbox>,
+    pub contacts: Contacts,
+    pub front: Front,
+    pub receiver: Receiver,
+    pub client: (String, String),
+    pub database: PrivateDatabase<'static>,
+    pub people: Vec<(String, AccountInfo)>,
+    pub records: Records,
+    load: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
+    _directory: TempDir,
+}
+
+impl Stage {
+    /// A stage on a server, with nodes of these names that share the work, and accounts linked.
+    pub async fn set(server: &'static PrivatePostgres, names: &[&str]) -> (Self, Vec<Node>) {
+        Self::set_as(Shape::new(), server, names).await
+    }
+
+    /// The same of another shape.
+    pub async fn set_as(
+        shape: Shape,
+        server: &'static PrivatePostgres,
+        names: &[&str],
+    ) -> (Self, Vec<Node>) {
+        let mut config = SandboxConfig {
+            speed: shape.speed,
+            record_answers: true,
+            ..SandboxConfig::default()
+        };
+        if shape.speed == REAL {
+            config.start = SystemClock.now();
+        }
+        let sandbox = Arc::new(Sandbox::start(config, loopback().await));
+        let (front, directory) = (Front::start(loopback().await), TempDir::new().unwrap());
+        let site = Site {
+            directory: directory.path().to_owned(),
+            sandbox_url: sandbox.base_url().to_owned(),
+            public_url: front.url.clone(),
+            lease: shape.lease,
+        };
+        let database = server.database();
+        let (first, said) = Node::start(&site, names[0], &database).await;
+        ledger::begin(&database);
+        let mut stage = Self {
+            shape,
+            site,
+            contacts: Contacts::of(sandbox.clone()),
+            sandbox,
+            front,
+            receiver: Receiver::start(loopback().await),
+            client: (said[1].clone(), said[2].clone()),
+            database,
+            people: Vec::new(),
+            records: Records::default(),
+            load: None,
+            _directory: directory,
+        };
+        let others = names[1..].iter().map(|name| stage.start(name));
+        let mut nodes = vec![first];
+        nodes.extend(futures::future::join_all(others).await);
+        stage.balance(&nodes);
+        let api = nodes[0].api(&stage.client).await;
+        let webhook = json!({ "url": stage.receiver.url, "secret": SECRET });
+        api.post("/webhooks", Some(webhook))
+            .await
+            .expect_status(200);
+        stage.link_people(&nodes).await;
+        stage.shared(&nodes).await;
+        (stage, nodes)
+    }
+
+    async fn link_people(&mut self, nodes: &[Node]) {
+        let Shape { pushed, polled, .. } = self.shape;
+        for (cloud, count) in [
+            (Cloud::Volta, pushed),
+            (Cloud::Rivoli, polled),
+            (Cloud::Helios, polled),
+        ] {
+            for number in 0..count {
+                let user = format!("{cloud:?}-{number}").to_lowercase();
+                self.link(&nodes[number % nodes.len()], &user, cloud).await;
+            }
+        }
+    }
+
+    /// Somebody new links an account; their session begins at a node.
+    pub async fn link(&mut self, node: &Node, user: &str, cloud: Cloud) {
+        let spec = AccountSpec {
+            vehicles: Some(1),
+            ..still()
+        };
+        let account = self.sandbox.create_account(cloud, spec).unwrap();
+        let api = node.api(&self.client).await;
+        link(&api, &self.front.url, user, &account, || {})
+            .await
+            .unwrap();
+        self.people.push((user.to_owned(), account));
+    }
+
+    /// One more node.
+    pub async fn start(&self, name: &str) -> Node {
+        Node::start(&self.site, name, &self.database).await.0
+    }
+
+    /// The balancer before the nodes knows these.
+    pub fn balance<'n>(&self, nodes: impl IntoIterator<Item = &'n Node>) {
+        self.front
+            .leads_to_each(nodes.into_iter().map(|node| node.base.as_str()));
+    }
+
+    /// Waits until these nodes share all partitions.
+    pub async fn shared<'n>(&self, nodes: impl IntoIterator<Item = &'n Node>) {
+        let names: BTreeSet<String> = nodes.into_iter().map(|node| node.name.clone()).collect();
+        // An even share of 256, and what chance makes of it.
+        let least = 256 / names.len() / 2;
+        self.until(
+            Duration::from_secs(120),
+            "the nodes share the partitions",
+            || {
+                let owned = ledger::owned(&self.database);
+                owned.values().sum::<usize>() == 256
+                    && owned.keys().all(|name| names.contains(name))
+                    && owned.len() == names.len()
+                    && owned.values().all(|count| *count >= least)
+            },
+        )
+        .await;
+    }
+
+    /// Waits for something outside of this process; returns how long it took.
+    pub async fn until(&self, limit: Duration, what: &str, is_so: impl Fn() -> bool) -> Duration {
+        let began = Instant::now();
+        while !is_so() {
+            assert!(began.elapsed() < limit, "{what}: not within {limit:?}");
+            sleep(Duration::from_millis(20)).await;
+        }
+        began.elapsed()
+    }
+
+    fn vins(&self, is_it: impl Fn(&AccountInfo) -> bool) -> BTreeSet<String> {
+        let accounts = self
+            .people
+            .iter()
+            .map(|(_, account)| account)
+            .filter(|a| is_it(a));
+        let devices = accounts.flat_map(|account| &account.devices);
+        let vehicles = devices.filter(|device| device.kind == "vehicle");
+        vehicles.map(|device| device.id.clone()).collect()
+    }
+
+    /// Begins to change vehicles, one after the other, until [`Self::check`].
+    pub fn begin_load(&mut self) {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let changes = change(
+            self.sandbox.clone(),
+            self.vins(|account| account.cloud == Cloud::Volta),
+            self.vins(|account| account.cloud == Cloud::Rivoli),
+            is_over.clone(),
+        );
+        self.load = Some((is_over, tokio::spawn(changes)));
+    }
+
+    /// Lets the nodes work in peace for so many virtual minutes.
+    pub async fn calm(&self, minutes: f64) {
+        sleep(self.real(minutes)).await;
+    }
+
+    /// Virtual minutes in real time.
+    pub fn real(&self, minutes: f64) -> Duration {
+        Duration::from_secs_f64(minutes * 60.0 / self.shape.speed)
+    }
+
+    /// Real time in virtual time.
+    pub fn virtually(&self, time: Duration) -> SignedDuration {
+        SignedDuration::from_secs_f64(time.as_secs_f64() * self.shape.speed)
+    }
+
+    /// The vendors' ends of all linked accounts.
+    pub fn accounts(&self) -> Vec<String> {
+        self.people
+            .iter()
+            .map(|(_, account)| account.id.clone())
+            .collect()
+    }
+
+    /// The vendors' ends of the accounts in partitions that a node owns.
+    pub fn accounts_of(&self, node: &Node) -> Vec<String> {
+        let known = ledger::accounts_of(&self.database, &node.name);
+        let is_known = |account: &&AccountInfo| {
+            known.contains(&account.id) || known.contains(&account.username)
+        };
+        let accounts = self.people.iter().map(|(_, account)| account);
+        accounts
+            .filter(is_known)
+            .map(|account| account.id.clone())
+            .collect()
+    }
+
+    /// Waits until each of these accounts was read since a time; returns how long it took from then,
+    /// in real time.
+    pub async fn fresh(&self, accounts: &[String], since: Timestamp) -> Duration {
+        let limit = self.real(60.0) + self.shape.leases(4.0);
+        self.until(limit, "all accounts are read again", || {
+            self.contacts.missing(accounts, since).is_empty()
+        })
+        .await;
+        let first = self.contacts.first_since(accounts, since);
+        let last = first.values().map(|(at, _)| *at).max().unwrap_or(since);
+        Duration::from_secs_f64(last.duration_since(since).as_secs_f64() / self.shape.speed)
+    }
+
+    /// Users whose login was lost link again; returns how many.
+    async fn relink(&self, api: &Api) -> BTreeSet<String> {
+        let mut lost = BTreeSet::new();
+        for (user, account) in &self.people {
+            if !is_valid(api, user).await {
+                link(api, &self.front.url, user, account, || {})
+                    .await
+                    .unwrap();
+                lost.extend(account.devices.iter().map(|device| device.id.clone()));
+            }
+        }
+        lost
+    }
+
+    /// Ends the load and compares all records: what was acknowledged to the vendors, the log, what
+    /// the receiver got, what the API shows, what the vendors know, and what the database noted.
+    pub async fn check(&mut self, nodes: &[Node]) -> String {
+        if let Some((is_over, changes)) = self.load.take() {
+            is_over.store(true, Ordering::Relaxed);
+            changes.await.unwrap();
+        }
+        self.balance(nodes);
+        let lost = self.relink(&nodes[0].api(&self.client).await).await;
+        let compared = self.settle(nodes).await;
+        self.fall_silent(nodes).await;
+        let (acknowledged, told) = self.front.acknowledged();
+        let pushed = self.vins(|account| account.cloud == Cloud::Volta);
+        let pushed: BTreeSet<String> = pushed.difference(&lost).cloned().collect();
+        self.records.check_acknowledged(&told, &pushed);
+        for node in nodes {
+            let api = node.api(&self.client).await;
+            self.records.check_unchanged(&api).await;
+            self.records.check_api(&api).await;
+        }
+        let deliveries = self.records.check_receiver(&self.receiver);
+        let url = PostgresOptions::new(self.database.url());
+        self.records
+            .check_versions_of(&PostgresStore::open(&url).await.unwrap())
+            .await;
+        let truth = self.sandbox.truth(None, None).unwrap();
+        let accounts = truth["accounts"].as_array().unwrap();
+        let counted = accounts
+            .iter()
+            .map(|a| a["stats"]["pushes_acked"].as_u64().unwrap());
+        // A vendor may have given up waiting before the node answered.
+        assert!(counted.sum::<u64>() <= acknowledged as u64);
+        assert_eq!(truth["stats"]["quota_exceeded"], 0, "a quota was exceeded");
+        let proven = ledger::check(&self.database);
+        assert!(
+            acknowledged > 20 && self.records.log.len() > 50,
+            "hardly anything happened"
+        );
+        format!(
+            "{acknowledged} pushes acknowledged, {} events, {} deliveries ({} came twice), {} writes \
+             of devices and {} moves of partitions noted, {compared} vehicles as in truth, {} \
+             logins lost: nothing lost, skipped, doubled or out of order, no write past a fence",
+            self.records.log.len(),
+            deliveries.distinct,
+            deliveries.duplicates,
+            proven.writes,
+            proven.moves,
+            lost.len(),
+        )
+    }
+
+    /// Waits until each node shows the truth.
+    async fn settle(&mut self, nodes: &[Node]) -> usize {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let mut compared = Ok(0);
+            for node in nodes {
+                let api = node.api(&self.client).await;
+                self.records.read_on(&api).await;
+                compared = is_true(&api, &self.sandbox).await;
+                if compared.is_err() {
+                    break;
+                }
+            }
+            match compared {
+                Ok(compared) => return compared,
+                Err(untrue) => assert!(Instant::now() < deadline, "not settled: {untrue}"),
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// The clouds say the same for ever now. Waits until the log has ended and is delivered.
+    async fn fall_silent(&mut self, nodes: &[Node]) {
+        for cloud in [Cloud::Volta, Cloud::Rivoli, Cloud::Helios] {
+            let stale = FaultSpec::new(FaultKind::Stale);
+            self.sandbox.add_fault(cloud, stale).await.unwrap();
+        }
+        let deadline = Instant::now() + Duration::from_secs(120);
+        loop {
+            let before = self.records.log.len();
+            // More than the longest interval between two polls of who is awake; in real time, longer
+            // than a push and a delivery take.
+            sleep(self.real(8.0).min(Duration::from_secs(8))).await;
+            let api = nodes[0].api(&self.client).await;
+            self.records.read_on(&api).await;
+            let taken = taken_once(&self.receiver).0.len();
+            if self.records.log.len() == before && taken == before {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "no end: {} events, {taken} taken",
+                self.records.log.len()
+            );
+        }
+    }
+
+    /// Ends what still runs.
+    pub async fn end(self, nodes: Vec<Node>) {
+        for node in nodes {
+            node.stop().await;
+        }
+    }
+}
