@@ -256,6 +256,12 @@ impl Engine {
     /// # Errors
     /// If the database fails, or another run has taken this node's name.
     pub async fn keep_partitions(&self) -> EngineResult<()> {
+        let moves = self.membership.as_ref().map_or(0, |m| m.options.moves);
+        self.keep_partitions_giving(moves).await
+    }
+
+    /// The same, with at most so many partitions handed over.
+    async fn keep_partitions_giving(&self, moves: usize) -> EngineResult<()> {
         let Some(members) = &self.membership else {
             return Ok(());
         };
@@ -288,7 +294,7 @@ impl Engine {
         self.ownership.renew(began + options.self_stop);
         self.follow_database(members, view.database_time, told_within);
         let held = self.ownership.claimed();
-        let round = Round::of(&view, &members.node, &held, options.lease, options.moves);
+        let round = Round::of(&view, &members.node, &held, options.lease, moves);
         self.lose(&round.lost);
         self.take_over(&round.unheld).await?;
         if !round.claim.is_empty() {
@@ -430,12 +436,14 @@ pub(crate) async fn run(engine: Arc<Engine>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(members.options.renewal);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = members.due.notified() => {}
+        // Whoever is woken takes what was released, and gives nothing: giving wakes everybody, this node
+        // too, and all rounds would follow each other at once.
+        let moves = tokio::select! {
+            _ = ticks.tick() => members.options.moves,
+            () = members.due.notified() => 0,
             () = stop.cancelled() => break,
-        }
-        if let Err(error) = engine.keep_partitions().await {
+        };
+        if let Err(error) = engine.keep_partitions_giving(moves).await {
             tracing::error!(error = %chain(&error), "the leases of this node's partitions are not renewed");
         }
         if members.is_over.load(Ordering::Relaxed) {

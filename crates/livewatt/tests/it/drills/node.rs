@@ -14,7 +14,7 @@ use super::gate::{Gate, Target};
 use crate::{durability::program::Program, support::http::Api};
 
 /// 32 bytes for the secrets at rest, which all nodes must share.
-const KEY: &str = "ZHJpbGxzLWRyaWxscy1kcmlsbHMtZHJpbGxzLWRyaWw=";
+pub const KEY: &str = "ZHJpbGxzLWRyaWxscy1kcmlsbHMtZHJpbGxzLWRyaWw=";
 
 /// What nodes have in common.
 #[derive(Debug, Clone)]
@@ -41,25 +41,20 @@ enum Run {
 }
 
 impl Node {
-    /// Starts a node; also returns what it said until it served.
-    pub async fn start(
-        site: &Site,
-        name: &str,
-        database: &PrivateDatabase<'_>,
-    ) -> (Self, Vec<String>) {
+    /// Starts a node.
+    pub async fn start(site: &Site, name: &str, database: &PrivateDatabase<'_>) -> Self {
         let gate = Gate::start(Target::Socket(database.server().socket())).await;
         let directory = site.directory.join(name);
         std::fs::create_dir_all(&directory).unwrap();
         let mut program = launch(site, name, &gate, database.name(), &directory);
         let said = program.ready().await;
-        let node = Self {
+        Self {
             name: name.to_owned(),
             gate,
             base: said.last().unwrap().clone(),
             run: Run::Process(program),
             directory,
-        };
-        (node, said)
+        }
     }
 
     /// Starts a node in this process.

@@ -52,7 +52,7 @@ fn jiff_minute() -> livewatt_domain::SignedDuration {
 async fn a_node_that_dies_is_replaced() {
     let (mut stage, mut nodes) = Stage::set(PrivatePostgres::shared(), &["a", "b", "c"]).await;
     stage.begin_load();
-    stage.calm(25.0).await;
+    stage.calm(15.0).await;
     let victim = nodes.pop().unwrap();
     let (mine, name) = (stage.accounts_of(&victim), victim.name.clone());
     assert!(!mine.is_empty(), "nothing to take over");
@@ -90,7 +90,7 @@ async fn a_node_that_dies_is_replaced() {
 async fn a_node_that_freezes_is_fenced_and_comes_back() {
     let (mut stage, nodes) = Stage::set(PrivatePostgres::shared(), &["a", "b", "c"]).await;
     stage.begin_load();
-    stage.calm(25.0).await;
+    stage.calm(15.0).await;
     let frozen = &nodes[1];
     let mine = stage.accounts_of(frozen);
     let moment = stage.sandbox.now();
@@ -190,7 +190,7 @@ fn longest_without_owner(moves: &[Move]) -> Duration {
 async fn nodes_join_and_leave_in_good_order() {
     let (mut stage, mut nodes) = Stage::set(PrivatePostgres::shared(), &["a", "b"]).await;
     stage.begin_load();
-    stage.calm(45.0).await;
+    stage.calm(25.0).await;
     let (calm, began) = (stage.sandbox.now(), ledger::now(&stage.database));
     nodes.push(stage.start("c").await);
     stage.balance(&nodes);
@@ -218,7 +218,7 @@ async fn nodes_join_and_leave_in_good_order() {
         gap < stage.shape.round() + SLACK,
         "a partition was nobody's for {gap:?}"
     );
-    stage.calm(25.0).await;
+    stage.calm(15.0).await;
     let end = stage.sandbox.now();
     let longest = stage.contacts.longest_gap(calm, end);
     // The longest interval, its tenth, one poll, and while nobody owned the account.

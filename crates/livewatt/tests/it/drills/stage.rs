@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::{StreamExt as _, stream};
 use livewatt_domain::{
     SignedDuration, Timestamp,
     clock::{Clock as _, SystemClock},
@@ -74,8 +76,8 @@ impl Shape {
             false => Self {
                 lease: 3,
                 speed: 240.0,
-                pushed: 12,
-                polled: 6,
+                pushed: 8,
+                polled: 4,
             },
         }
     }
@@ -100,6 +102,26 @@ impl Shape {
     }
 }
 
+/// Makes the tables and a client, as people do before they start the nodes.
+fn create_client(directory: &Path, database: &PrivateDatabase<'_>) -> (String, String) {
+    let made = std::process::Command::new(crate::cli::PROGRAM)
+        .args(["client", "create", "drill", "--data"])
+        .arg(directory.join("data"))
+        .env("LIVEWATT_STORE__URL", database.url())
+        .env("LIVEWATT_SECRETS__KEYS", super::node::KEY)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(made.stdout).unwrap();
+    let complaint = String::from_utf8_lossy(&made.stderr);
+    let value = |label: &str| {
+        let line = said.lines().find_map(|line| line.strip_prefix(label));
+        line.unwrap_or_else(|| panic!("{said}{complaint}"))
+            .trim()
+            .to_owned()
+    };
+    (value("client ID"), value("client secret"))
+}
+
 /// The stage of a drill.
 pub struct Stage {
     pub shape: Shape,
@@ -112,6 +134,8 @@ pub struct Stage {
     pub database: PrivateDatabase<'static>,
     pub people: Vec<(String, AccountInfo)>,
     pub records: Records,
+    /// What later releases have done to the schema.
+    pub further: Vec<(&'static str, bool)>,
     load: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
     _directory: TempDir,
 }
@@ -145,8 +169,9 @@ impl Stage {
             lease: shape.lease,
         };
         let database = server.database();
-        let (first, said) = Node::start(&site, names[0], &database).await;
+        let client = create_client(directory.path(), &database);
         ledger::begin(&database);
+        ledger::announce(&database, names);
         let mut stage = Self {
             shape,
             site,
@@ -154,16 +179,16 @@ impl Stage {
             sandbox,
             front,
             receiver: Receiver::start(loopback().await),
-            client: (said[1].clone(), said[2].clone()),
+            client,
             database,
             people: Vec::new(),
             records: Records::default(),
+            further: Vec::new(),
             load: None,
             _directory: directory,
         };
-        let others = names[1..].iter().map(|name| stage.start(name));
-        let mut nodes = vec![first];
-        nodes.extend(futures::future::join_all(others).await);
+        let starting = names.iter().map(|name| stage.start(name));
+        let nodes = futures::future::join_all(starting).await;
         stage.balance(&nodes);
         let api = nodes[0].api(&stage.client).await;
         let webhook = json!({ "url": stage.receiver.url, "secret": SECRET });
@@ -177,25 +202,43 @@ impl Stage {
 
     async fn link_people(&mut self, nodes: &[Node]) {
         let Shape { pushed, polled, .. } = self.shape;
-        for (cloud, count) in [
+        let mut apis = Vec::new();
+        for node in nodes {
+            apis.push(node.api(&self.client).await);
+        }
+        let clouds = [
             (Cloud::Volta, pushed),
             (Cloud::Rivoli, polled),
             (Cloud::Helios, polled),
-        ] {
+        ];
+        let before = self.people.len();
+        for (cloud, count) in clouds {
             for number in 0..count {
                 let user = format!("{cloud:?}-{number}").to_lowercase();
-                self.link(&nodes[number % nodes.len()], &user, cloud).await;
+                self.people.push((user, self.account(cloud)));
             }
         }
+        let people = self.people[before..].iter().enumerate();
+        let linking = people.map(|(number, (user, account))| {
+            let api = &apis[number % apis.len()];
+            link(api, &self.front.url, user, account, || {})
+        });
+        // As many at once as a busy minute brings.
+        let linked = stream::iter(linking).buffer_unordered(4);
+        linked.for_each(async |linked| linked.unwrap()).await;
     }
 
-    /// Somebody new links an account; their session begins at a node.
-    pub async fn link(&mut self, node: &Node, user: &str, cloud: Cloud) {
+    fn account(&self, cloud: Cloud) -> AccountInfo {
         let spec = AccountSpec {
             vehicles: Some(1),
             ..still()
         };
-        let account = self.sandbox.create_account(cloud, spec).unwrap();
+        self.sandbox.create_account(cloud, spec).unwrap()
+    }
+
+    /// Somebody new links an account; their session begins at a node.
+    pub async fn link(&mut self, node: &Node, user: &str, cloud: Cloud) {
+        let account = self.account(cloud);
         let api = node.api(&self.client).await;
         link(&api, &self.front.url, user, &account, || {})
             .await
@@ -205,7 +248,7 @@ impl Stage {
 
     /// One more node.
     pub async fn start(&self, name: &str) -> Node {
-        Node::start(&self.site, name, &self.database).await.0
+        Node::start(&self.site, name, &self.database).await
     }
 
     /// The balancer before the nodes knows these.
@@ -238,7 +281,7 @@ impl Stage {
         let began = Instant::now();
         while !is_so() {
             assert!(began.elapsed() < limit, "{what}: not within {limit:?}");
-            sleep(Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(100)).await;
         }
         began.elapsed()
     }
@@ -352,7 +395,11 @@ impl Stage {
         let deliveries = self.records.check_receiver(&self.receiver);
         let url = PostgresOptions::new(self.database.url());
         self.records
-            .check_versions_of(&PostgresStore::open(&url).await.unwrap())
+            .check_versions_of(
+                &PostgresStore::open_later(&url, &self.further)
+                    .await
+                    .unwrap(),
+            )
             .await;
         let truth = self.sandbox.truth(None, None).unwrap();
         let accounts = truth["accounts"].as_array().unwrap();

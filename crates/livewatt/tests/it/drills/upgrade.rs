@@ -57,7 +57,8 @@ async fn nodes_are_upgraded_one_after_the_other() {
     stage.calm(10.0).await;
 
     // The next release takes something away: whoever does not know it stops, and says why.
-    let newest = start_later(&stage, "a3", &[EXPANSION, CONTRACTION]).await;
+    stage.further = vec![EXPANSION, CONTRACTION];
+    let newest = start_later(&stage, "a3", &stage.further).await;
     stage.balance([&newest]);
     for node in nodes {
         let (name, (ended_well, log)) = (node.name.clone(), node.ended().await);
