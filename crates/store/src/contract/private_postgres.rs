@@ -77,15 +77,16 @@ if [ -n "$2" ]; then
 fi
 server start || { cat "$dir/log" "$dir/server.log" >&2; exit 1; }
 echo "$dir"
+at=$dir
 while read -r request name; do
     case $request in
-        create) "$bin/createdb" -h "$dir" ${2:+-p $2} -U livewatt "$name" ;;
-        drop) "$bin/dropdb" -h "$dir" ${2:+-p $2} -U livewatt --force --if-exists "$name" ;;
+        create) "$bin/createdb" -h "$at" ${2:+-p $2} -U livewatt "$name" ;;
+        drop) "$bin/dropdb" -h "$at" ${2:+-p $2} -U livewatt --force --if-exists "$name" ;;
         restart) server -m immediate restart ;;
         stop) server -m immediate stop ;;
         start) server start ;;
         standby) begin_standby ;;
-        promote) standby promote ;;
+        promote) standby promote && at=$dir/second ;;
     esac >&2 && echo ok || echo failed
 done
 "#;

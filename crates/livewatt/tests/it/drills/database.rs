@@ -142,7 +142,7 @@ async fn check_not_ready(nodes: &[Node]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_standby_takes_over_with_everything_that_was_acknowledged() {
     static SERVER: LazyLock<PrivatePostgres> = LazyLock::new(PrivatePostgres::start);
-    let (mut stage, nodes) = Stage::set(&SERVER, &["a", "b"]).await;
+    let (mut stage, mut nodes) = Stage::set(&SERVER, &["a", "b"]).await;
     SERVER.begin_standby();
     stage.begin_load();
     stage.calm(20.0).await;
@@ -157,6 +157,8 @@ async fn a_standby_takes_over_with_everything_that_was_acknowledged() {
         .unwrap();
     let killed = Instant::now();
     SERVER.stop();
+    // Somebody has to notice; leases end meanwhile.
+    sleep(stage.shape.leases(1.5)).await;
     SERVER.promote();
     let promoted = killed.elapsed();
     assert!(highest(&stage) >= before, "fences fell");
@@ -164,6 +166,15 @@ async fn a_standby_takes_over_with_everything_that_was_acknowledged() {
         .iter()
         .for_each(|node| node.gate.lead_to(Target::Socket(SERVER.socket())));
     let (shared, fresh) = recovered(&stage, &nodes).await;
+    // Fences are raised on from where they stood.
+    let moment = stage.sandbox.now();
+    let victim = nodes.pop().unwrap();
+    let mine = stage.accounts_of(&victim);
+    victim.kill().await;
+    stage.balance(&nodes);
+    stage.shared(&nodes).await;
+    stage.fresh(&mine, moment).await;
+    assert!(highest(&stage) > before, "nobody was fenced");
     let proof = stage.check(&nodes).await;
     report(
         "the primary is killed, its synchronous standby promoted",

@@ -7,6 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 use livewatt_store::contract::private_postgres::PrivateDatabase;
 
 const TRIGGERS: &str = "
+    create table drill_moves (
+        number bigint generated always as identity, partition smallint, fence bigint,
+        owner text, was text, micros bigint);
     create table drill_writes (
         number bigint generated always as identity, device uuid, partition smallint,
         version bigint, was bigint, node text, owner text);
@@ -14,15 +17,15 @@ const TRIGGERS: &str = "
         insert into drill_writes (device, partition, version, was, node, owner)
             select new.id, new.partition, new.version,
                 case when tg_op = 'UPDATE' then old.version else 0 end,
-                current_setting('application_name'), owner
+                current_setting('application_name'),
+                -- Until somebody takes it, what its last owner began may end.
+                coalesce(owner, (select was from drill_moves as move
+                    where move.partition = new.partition order by number desc limit 1))
             from partitions where partition = new.partition;
         return null;
     end $$;
     create trigger drill_note_write after insert or update on devices
         for each row execute function drill_note_write();
-    create table drill_moves (
-        number bigint generated always as identity, partition smallint, fence bigint,
-        owner text, was text, micros bigint);
     create function drill_note_move() returns trigger language plpgsql as $$ begin
         insert into drill_moves (partition, fence, owner, was, micros)
             values (new.partition, new.fence, new.owner, old.owner,
