@@ -7,6 +7,7 @@
 //! With `LIVEWATT_LONG=1` (`scripts/drill`) leases, outages and fleets are as in real life. A full
 //! disk is drilled in `disk`, one process that dies in `durability`.
 
+mod check;
 mod clocks;
 mod contact;
 mod database;
