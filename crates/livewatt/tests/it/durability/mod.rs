@@ -10,8 +10,8 @@ mod moments;
 mod person;
 pub mod program;
 mod receivers;
-mod records;
-mod stage;
+pub mod records;
+pub mod stage;
 
 /// Whether the long form of a proof is wanted.
 fn is_long() -> bool {

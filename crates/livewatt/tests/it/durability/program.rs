@@ -17,8 +17,14 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts it on a directory; it logs what is wrong to a file beside that.
-    pub fn start(directory: &Path, sandbox_url: &str, public_url: &str) -> Self {
+    /// Starts it on a directory, with its database there or elsewhere; it logs what is wrong to a
+    /// file beside that.
+    pub fn start(
+        directory: &Path,
+        database: Option<&str>,
+        sandbox_url: &str,
+        public_url: &str,
+    ) -> Self {
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -30,7 +36,7 @@ impl Program {
             .arg("--dangerous-allow-private-receivers")
             .arg("--data")
             .arg(directory.join("data"))
-            .envs(database::environment(&directory.join("data")))
+            .envs(database::environment(&directory.join("data"), database))
             .env("LIVEWATT_SANDBOX__FOLLOW_CLOCK", "true")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
