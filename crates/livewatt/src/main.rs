@@ -6,11 +6,13 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use livewatt::{
     admin::{Administration, ClientRow, NewClient},
+    backup::{self, BackupArgs},
     bench::{self, BenchArgs, PeerCommand},
     config::{DEFAULTS, Settings},
     demo::{self, DemoArgs},
     doctor,
     freshness::{self, FreshnessArgs},
+    health,
     nodes::{self, NodesArgs},
     sandbox::{self, SandboxArgs},
     serve::{ServeOptions, Server, bind},
@@ -71,6 +73,18 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Ask the server that listens on this machine whether it works: for a container's health check.
+    ///
+    /// Ends with 0 if it does, 1 if it does not.
+    Health,
+    /// Copy the database in the directory, also while the server runs.
+    Backup(BackupArgs),
+    /// Tell a database that was put back to an older state of that, before its servers start.
+    ///
+    /// New events then come after all that were made before, also those that the older state does
+    /// not know, so that no reader of the event log passes over them. A copy made by `livewatt
+    /// backup` has been told so already.
+    MarkRestored,
     /// Measure how fast this program is on this machine, beside the least that would do.
     Bench(BenchArgs),
     /// Runs beside a bench, started by it.
@@ -170,6 +184,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Client(command) => client(&settings, command).await,
         // Done before, since it must also look at settings that cannot be used.
         Command::Doctor { .. } => Ok(()),
+        Command::Health => health::run(&settings).await,
+        Command::Backup(args) => backup::run(&settings, &args).await,
+        Command::MarkRestored => backup::mark_restored(&settings).await,
         Command::Bench(args) => {
             telemetry::start_logs(&settings.log)?;
             bench::run(

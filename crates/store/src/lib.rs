@@ -30,7 +30,7 @@ pub use cluster::{
 pub use error::{BoxError, StoreError, StoreResult};
 pub use inspection::Inspection;
 pub use postgres::{PostgresOptions, PostgresStore};
-pub use sqlite::{CommitStats, SqliteOptions, SqliteStore};
+pub use sqlite::{Backup, CommitStats, SqliteOptions, SqliteStore};
 pub use types::*;
 
 use std::sync::Arc;
@@ -221,6 +221,13 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// forgets delivery attempts, ended link sessions, sums of ages and ended breaches of before.
     /// `now` tells which slices are dated in the future, by a clock that was wrong.
     async fn prune(&self, keep_from: Timestamp, now: Timestamp) -> StoreResult<u32>;
+
+    /// Leaves a gap in the positions of every client's log, larger than any number of events that an
+    /// installation makes in its life. For a database that was put back to an older state: of the
+    /// positions after that state some were given out and forgotten. A reader that holds one of them
+    /// would pass over whatever is given the same position anew; beyond the gap everything comes
+    /// after it.
+    async fn skip_positions(&self) -> StoreResult<()>;
 
     // ---- webhooks ---------------------------------------------------------------------------
 

@@ -7,11 +7,13 @@
     reason = "tests are read, not called, and one that cannot go on must say where"
 )]
 
+mod backup;
 mod bench;
 mod cli;
 mod clock;
 mod cluster;
 mod day;
+mod deployment;
 mod disk;
 mod drills;
 mod durability;

@@ -96,6 +96,7 @@ macro_rules! store_contract {
                 lanes_partition_it,
                 is_pruned_by_whole_days,
                 positions_outlive_the_events,
+                leaves_a_gap_where_told,
                 goes_on_when_the_clock_goes_back,
                 outlives_a_clock_that_was_ahead,
                 outlives_a_clock_that_was_behind;

@@ -28,8 +28,10 @@ trap '' HUP INT TERM
 bin=$1
 dir=$(mktemp -d "${TMPDIR:-/tmp}/livewatt-postgres.XXXXXX") || exit 1
 as_owner() { "$@"; }
+give() { :; }
 if [ "$(id -u)" = 0 ]; then
-    chown postgres "$dir"
+    give() { chown -R postgres "$1"; }
+    give "$dir"
     as_owner() { setpriv --reuid=postgres --regid=postgres --clear-groups -- "$@"; }
 fi
 cd "$dir"
@@ -87,6 +89,8 @@ while read -r request name; do
         start) server start ;;
         standby) begin_standby ;;
         promote) standby promote && at=$dir/second ;;
+        replace) server -m immediate stop && rm -rf "$dir/data" && cp -R "$name" "$dir/data" &&
+            chmod 700 "$dir/data" && give "$dir/data" && server start ;;
     esac >&2 && echo ok || echo failed
 done
 "#;
@@ -218,6 +222,12 @@ impl PrivatePostgres {
         }
     }
 
+    /// Stops the server at once, forgets all that it has, and starts it on a copy of this directory:
+    /// a base backup.
+    pub fn replace(&self, with: &Path) {
+        self.request(&format!("replace {}", with.display()));
+    }
+
     fn request(&self, request: &str) {
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         writeln!(keeper.requests, "{request}").expect("the keeper listens");
@@ -300,6 +310,15 @@ impl Drop for PrivateDatabase<'_> {
             keeper.answer();
         }
     }
+}
+
+/// A program of the server's, such as `pg_dump`.
+///
+/// # Panics
+/// If there are none.
+pub fn program(name: &str) -> PathBuf {
+    let programs = programs().expect("the Debian package postgresql is installed");
+    programs.join(name)
 }
 
 /// The directory with the programs of the newest server that is installed.

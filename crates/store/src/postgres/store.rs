@@ -355,6 +355,12 @@ impl Store for PostgresStore {
         webhooks::attempts(&mut connection, id, limit).await
     }
 
+    async fn skip_positions(&self) -> StoreResult<()> {
+        let mut work = self.write().await?;
+        log::skip_positions(&mut work).await?;
+        work.commit().await
+    }
+
     async fn check(&self) -> StoreResult<()> {
         operation::check_reading(&mut *self.read().await?).await?;
         let mut work = self.write().await?;

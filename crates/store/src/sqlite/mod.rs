@@ -2,6 +2,7 @@
 
 mod accounts;
 mod ages;
+mod backup;
 mod clients;
 mod commit;
 mod devices;
@@ -24,6 +25,7 @@ mod users;
 mod webhooks;
 mod writer;
 
+pub use backup::Backup;
 pub use open::SqliteOptions;
 pub use writer::CommitStats;
 

@@ -327,6 +327,10 @@ impl Store for SqliteStore {
         self.read(move |c| webhooks::attempts(c, id, limit)).await
     }
 
+    async fn skip_positions(&self) -> StoreResult<()> {
+        self.write(log::skip_positions).await
+    }
+
     async fn check(&self) -> StoreResult<()> {
         self.read(operation::check_reading).await?;
         self.write(operation::check_writing).await

@@ -57,7 +57,7 @@ impl Stage {
         let deliveries = self.records.check_receiver(&self.receiver);
         let url = PostgresOptions::new(self.database.url());
         self.records
-            .check_versions_of(
+            .check_versions(
                 &PostgresStore::open_later(&url, &self.further)
                     .await
                     .unwrap(),

@@ -25,7 +25,11 @@ use super::{
     node::{Node, Site},
 };
 use crate::{
-    durability::{front::Front, kill::change, records::Records, stage::link},
+    durability::{
+        front::Front,
+        records::Records,
+        stage::{change, link},
+    },
     support::{
         loopback,
         receiver::{Receiver, SECRET},

@@ -17,9 +17,15 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts it on a directory; it logs what is wrong to a file beside that.
-    pub fn start(directory: &Path, sandbox_url: &str, public_url: &str) -> Self {
-        let database = database::environment(&directory.join("data"));
+    /// Starts it on a directory, with its database there or elsewhere; it logs what is wrong to a
+    /// file beside that.
+    pub fn start(
+        directory: &Path,
+        database: Option<&str>,
+        sandbox_url: &str,
+        public_url: &str,
+    ) -> Self {
+        let database = database::environment(&directory.join("data"), database);
         Self::start_with(directory, sandbox_url, public_url, &database)
     }
 
