@@ -10,6 +10,7 @@ pub mod freshness;
 mod http;
 pub mod integrations;
 pub mod keys;
+pub mod migrate;
 pub mod nodes;
 pub mod sandbox;
 pub mod serve;

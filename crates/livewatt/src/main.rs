@@ -11,6 +11,7 @@ use livewatt::{
     demo::{self, DemoArgs},
     doctor,
     freshness::{self, FreshnessArgs},
+    migrate::{self, MigrateCommand},
     nodes::{self, NodesArgs},
     sandbox::{self, SandboxArgs},
     serve::{ServeOptions, Server, bind},
@@ -80,6 +81,9 @@ enum Command {
     Freshness(FreshnessArgs),
     /// The nodes that share a PostgreSQL database, and how many partitions each owns.
     Nodes(NodesArgs),
+    /// Move an installation to another database.
+    #[command(subcommand)]
+    Migrate(MigrateCommand),
     /// Print the OpenAPI document of the API.
     Openapi,
     /// Print the commented default settings.
@@ -182,6 +186,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::BenchPeer(command) => bench::run_peer(&command).await,
         Command::Freshness(args) => freshness::run(&settings, &args).await,
         Command::Nodes(args) => nodes::run(&settings, &args).await,
+        Command::Migrate(command) => migrate::run(&settings, &command).await,
         Command::Openapi => {
             say(&livewatt_api::openapi()
                 .to_pretty_json()

@@ -20,6 +20,7 @@ mod groups;
 mod inspection;
 mod postgres;
 mod sqlite;
+mod transfer;
 mod types;
 mod values;
 
@@ -31,6 +32,7 @@ pub use error::{BoxError, StoreError, StoreResult};
 pub use inspection::Inspection;
 pub use postgres::{PostgresOptions, PostgresStore};
 pub use sqlite::{CommitStats, SqliteOptions, SqliteStore};
+pub use transfer::{Beginning, TableSum, Transfer, TransferProgress, TransferredTable};
 pub use types::*;
 
 use std::sync::Arc;

@@ -18,6 +18,7 @@ mod face;
 mod freshness;
 mod isolation;
 mod layers;
+mod migrate;
 mod operations;
 mod peers;
 mod proof;

@@ -42,6 +42,7 @@ impl Inspection {
         .await?
         .unwrap_or_default();
         let schema = open::schema_version(&mut connection).await?;
+        open::check_complete(&mut connection).await?;
         let mut found = Self {
             place: format!("{}, version {version}", open::place(&connect_options)),
             bytes,

@@ -24,6 +24,7 @@ mod statement;
 mod store;
 #[cfg(test)]
 mod tests;
+pub(crate) mod transfer;
 mod users;
 mod wakes;
 mod webhooks;

@@ -20,6 +20,7 @@ mod statement;
 mod store;
 #[cfg(test)]
 mod tests;
+pub(crate) mod transfer;
 mod users;
 mod webhooks;
 mod writer;

@@ -9,7 +9,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::error::unusable;
+use super::{error::unusable, transfer::check_not_moved};
 use crate::error::{StoreError, StoreResult};
 
 const DATABASE_FILE: &str = "livewatt.db";
@@ -71,6 +71,7 @@ pub(super) fn open(options: &SqliteOptions) -> StoreResult<Opened> {
     let directory = &options.directory;
     create_directory(directory).map_err(in_directory(directory))?;
     let lock = lock(directory)?;
+    check_not_moved(options)?;
     let file = directory.join(DATABASE_FILE);
     // Made here rather than by SQLite, for the permissions; its other files inherit them.
     private_file(&file).map_err(in_directory(directory))?;
