@@ -156,6 +156,7 @@ async fn status(State(engine): State<Arc<Engine>>) -> Result<Json<ServerStatus>,
         poll_lag_seconds: oldest_overdue.as_secs(),
         events_behind: engine.events_behind().await?,
         paused_vendors: engine.paused_vendors(),
+        bus_is_connected: engine.bus_is_connected(),
     }))
 }
 
@@ -177,6 +178,9 @@ pub struct ServerStatus {
     pub events_behind: u32,
     /// Integrations that do not answer, so that calls to them pause.
     pub paused_vendors: Vec<String>,
+    /// Whether NATS, which is to carry wake-ups, can be reached; null if it is not to.
+    #[serde(default)]
+    pub bus_is_connected: Option<bool>,
 }
 
 /// Asks the server of a directory how it is doing; `None` if none runs there.

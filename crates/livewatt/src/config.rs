@@ -71,6 +71,7 @@ pub struct StoreSettings {
 pub struct ClusterSettings {
     pub name: String,
     pub lease_secs: u32,
+    pub nats_url: Secret,
 }
 
 /// Keys.
@@ -200,6 +201,12 @@ impl Settings {
         if self.cluster.lease_secs < 3 {
             bail!("cluster.lease_secs must be at least 3");
         }
+        if !self.cluster.nats_url.reveal().is_empty() {
+            check_nats_url("cluster.nats_url", self.cluster.nats_url.reveal())?;
+            if database.is_empty() {
+                bail!("cluster.nats_url needs store.url: a node that is alone wakes nobody");
+            }
+        }
         if !self.server.public_url.is_empty() {
             self.public_url(self.server.listen)?;
         }
@@ -306,6 +313,19 @@ fn variables() -> HashMap<String, String> {
 
 fn is_postgres(url: &str) -> bool {
     url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
+
+/// Refuses what is no list of NATS servers. What is refused may hold a password, so it is not shown.
+fn check_nats_url(key: &str, text: &str) -> anyhow::Result<()> {
+    for server in text.split(',').map(str::trim) {
+        let is_known = Url::parse(server).is_ok_and(|url| {
+            matches!(url.scheme(), "nats" | "tls") && url.host_str().is_some_and(|h| !h.is_empty())
+        });
+        if !is_known {
+            bail!("{key} must be nats:// or tls:// addresses with commas between them");
+        }
+    }
+    Ok(())
 }
 
 fn web_address(key: &str, text: &str) -> anyhow::Result<Url> {

@@ -11,6 +11,7 @@ mod http;
 pub mod integrations;
 pub mod keys;
 pub mod migrate;
+pub mod nats;
 pub mod nodes;
 pub mod sandbox;
 pub mod serve;

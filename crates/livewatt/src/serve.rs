@@ -5,14 +5,14 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use livewatt_api::ApiOptions;
 use livewatt_domain::{clock::Clock, entropy::Entropy, id::ClientId};
-use livewatt_engine::{Engine, EngineOptions, EngineParts, SystemEntropy, runtime};
+use livewatt_engine::{Engine, EngineOptions, EngineParts, SystemEntropy, cluster::Bus, runtime};
 use livewatt_store::{PostgresStore, SqliteOptions, SqliteStore, Store};
 use livewatt_vendors::{Registry, Secret};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::{admin, config::Settings, http, integrations, telemetry};
+use crate::{admin, config::Settings, http, integrations, nats, telemetry};
 
 /// How long requests under way may take when the server stops.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -47,6 +47,8 @@ pub struct ServeOptions {
     pub stepped: bool,
     /// Other integrations than those that the settings switch on.
     pub vendors: Option<Registry>,
+    /// Another way to wake nodes than the settings name.
+    pub bus: Option<Arc<dyn Bus>>,
     /// Changes to the engine's settings that no configuration key has.
     pub tune: Option<fn(&mut EngineOptions)>,
 }
@@ -70,10 +72,15 @@ impl Server {
             None => integrations::registry(settings)?,
         };
         let vault = settings.vault()?;
+        let entropy = options.entropy.unwrap_or_else(|| Arc::new(SystemEntropy));
         let store = open_store(settings).await?;
         let mut engine_options = settings.engine_options(public_url.clone());
         engine_options.cluster.name = settings.node_name(address);
         engine_options.cluster.address = address.to_string();
+        engine_options.cluster.bus = match options.bus {
+            Some(bus) => Some(bus),
+            None => nats::bus(settings, store.as_ref(), entropy.as_ref()).await?,
+        };
         if let Some(tune) = options.tune {
             tune(&mut engine_options);
         }
@@ -83,7 +90,7 @@ impl Server {
             clock: options
                 .clock
                 .unwrap_or_else(|| Arc::new(livewatt_domain::clock::SystemClock)),
-            entropy: options.entropy.unwrap_or_else(|| Arc::new(SystemEntropy)),
+            entropy,
             vault,
             options: engine_options,
         })

@@ -283,6 +283,15 @@ pub const METRICS: &[Metric] = &[
         normal: "within a second of 0",
     },
     Metric {
+        name: "livewatt_bus_connected",
+        kind: Kind::Gauge,
+        labels: &[],
+        unit: "0 or 1",
+        tells: "0 while NATS (`cluster.nats_url`) is away: nodes then find out within a second what \
+                they would have been told at once",
+        normal: "1",
+    },
+    Metric {
         name: "livewatt_stations_connected",
         kind: Kind::Gauge,
         labels: &[],
