@@ -157,6 +157,11 @@ async fn status(State(engine): State<Arc<Engine>>) -> Result<Json<ServerStatus>,
         events_behind: engine.events_behind().await?,
         paused_vendors: engine.paused_vendors(),
         bus_is_connected: engine.bus_is_connected(),
+        export: engine.export_figures().map(|export| ExportStatus {
+            sink: export.sink.to_owned(),
+            lag_seconds: export.lag.as_secs(),
+            error: export.error,
+        }),
     }))
 }
 
@@ -181,6 +186,21 @@ pub struct ServerStatus {
     /// Whether NATS, which is to carry wake-ups, can be reached; null if it is not to.
     #[serde(default)]
     pub bus_is_connected: Option<bool>,
+    /// How the export of events is doing; null if there is none.
+    #[serde(default)]
+    pub export: Option<ExportStatus>,
+}
+
+/// How an export of events is doing.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportStatus {
+    /// To where.
+    pub sink: String,
+    /// Age of the oldest event that this node has still to export.
+    pub lag_seconds: i64,
+    /// Why the last events were not taken.
+    pub error: Option<String>,
 }
 
 /// Asks the server of a directory how it is doing; `None` if none runs there.

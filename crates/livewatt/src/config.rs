@@ -29,6 +29,8 @@ pub struct Settings {
     pub secrets: SecretSettings,
     /// The event log.
     pub events: EventSettings,
+    /// Where the event log is exported to.
+    pub export: ExportSettings,
     /// Webhooks.
     pub webhooks: WebhookSettings,
     /// Calls to vendors.
@@ -89,6 +91,26 @@ pub struct SecretSettings {
 #[expect(missing_docs, reason = "config.default.toml explains every key")]
 pub struct EventSettings {
     pub retention_days: u32,
+}
+
+/// Where the event log is exported to.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml explains every key")]
+pub struct ExportSettings {
+    pub nats: NatsExportSettings,
+}
+
+/// A stream of NATS JetStream.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml explains every key")]
+pub struct NatsExportSettings {
+    pub url: Secret,
+    pub stream: String,
+    pub subject_prefix: String,
+    pub create_stream: bool,
+    pub max_age_days: u32,
 }
 
 /// Webhooks.
@@ -207,6 +229,23 @@ impl Settings {
                 bail!("cluster.nats_url needs store.url: a node that is alone wakes nobody");
             }
         }
+        let NatsExportSettings {
+            url,
+            stream,
+            subject_prefix,
+            ..
+        } = &self.export.nats;
+        if !url.reveal().is_empty() {
+            check_nats_url("export.nats.url", url.reveal())?;
+        }
+        if !is_words(stream, "-_") {
+            bail!("export.nats.stream must be of letters, digits, - and _");
+        }
+        if !is_words(subject_prefix, "-_.") || subject_prefix.split('.').any(str::is_empty) {
+            bail!(
+                "export.nats.subject_prefix must be words of letters, digits, - and _ with dots between"
+            );
+        }
         if !self.server.public_url.is_empty() {
             self.public_url(self.server.listen)?;
         }
@@ -313,6 +352,12 @@ fn variables() -> HashMap<String, String> {
 
 fn is_postgres(url: &str) -> bool {
     url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
+
+/// Whether a text is of letters, digits and some other characters.
+fn is_words(text: &str, others: &str) -> bool {
+    let is_known = |c: char| c.is_ascii_alphanumeric() || others.contains(c);
+    !text.is_empty() && text.chars().all(is_known)
 }
 
 /// Refuses what is no list of NATS servers. What is refused may hold a password, so it is not shown.

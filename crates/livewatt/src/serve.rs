@@ -81,6 +81,9 @@ impl Server {
             Some(bus) => Some(bus),
             None => nats::bus(settings, store.as_ref(), entropy.as_ref()).await?,
         };
+        if !settings.export.nats.url.reveal().is_empty() {
+            engine_options.export = Some(Arc::new(nats::JetStreamSink::new(&settings.export.nats)));
+        }
         if let Some(tune) = options.tune {
             tune(&mut engine_options);
         }

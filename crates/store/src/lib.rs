@@ -259,6 +259,14 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         limit: u32,
     ) -> StoreResult<Vec<DeliveryAttempt>>;
 
+    // ---- exports ----------------------------------------------------------------------------
+
+    /// The logs that are not exported to a sink to their end, in the order of their clients' IDs.
+    async fn exports_behind(&self, sink: String) -> StoreResult<Vec<ExportBehind>>;
+    /// Notes how far a log is exported. False if the client is gone. Fails with
+    /// [`StoreError::Fenced`] if another node exports it by now.
+    async fn save_export(&self, step: ExportStep) -> StoreResult<bool>;
+
     // ---- operation --------------------------------------------------------------------------
 
     /// Whether the database answers and can be written to.

@@ -74,6 +74,7 @@ impl Engine {
     fn note_events(&self, client: ClientId) {
         self.feed.announce(client);
         self.deliveries.wake_client(client);
+        self.wake_export();
     }
 
     /// Sends what has gathered.

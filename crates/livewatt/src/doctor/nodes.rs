@@ -1,4 +1,4 @@
-//! The nodes on a shared database, and what wakes them.
+//! The nodes on a shared database, what wakes them, and where events are exported to.
 
 use livewatt_domain::{SignedDuration, Timestamp};
 use livewatt_store::Inspection;
@@ -72,5 +72,35 @@ pub(super) async fn wakes(report: &mut Report, settings: &Settings, server: Opti
             report.warn("wake-ups", found, "look at the server's log");
         }
         Ok(found) => report.ok("wake-ups", format!("carried by {found}")),
+    }
+}
+
+/// Looks for the NATS servers that events are exported to, and at how far that is.
+pub(super) async fn export(
+    report: &mut Report,
+    settings: &Settings,
+    server: Option<&ServerStatus>,
+) {
+    const REMEDY: &str = "start it, or mend export.nats; events wait in the log meanwhile";
+    let url = settings.export.nats.url.reveal();
+    if url.is_empty() {
+        return;
+    }
+    let found = match nats::look(url).await {
+        Ok(found) => found,
+        Err(error) => {
+            report.warn("export", format!("NATS is away: {error:#}"), REMEDY);
+            return;
+        }
+    };
+    match server.and_then(|status| status.export.as_ref()) {
+        None => report.ok("export", format!("goes to {found}")),
+        Some(status) => match &status.error {
+            Some(error) => report.warn("export", format!("it fails: {error}"), REMEDY),
+            None => report.ok(
+                "export",
+                format!("goes to {found}; {} s behind", status.lag_seconds),
+            ),
+        },
     }
 }

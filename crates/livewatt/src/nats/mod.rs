@@ -1,8 +1,10 @@
-//! What uses a NATS server, if there is one: wake-ups between nodes ([`NatsBus`]).
+//! What uses a NATS server, if there is one: wake-ups between nodes ([`NatsBus`]) and the export of the
+//! event log ([`JetStreamSink`]).
 //!
 //! Nothing waits for NATS to be there: connections are made in the background, and made again when
 //! they are lost.
 
+mod export;
 mod wakes;
 
 use std::{sync::Arc, time::Duration};
@@ -13,7 +15,7 @@ use livewatt_domain::entropy::Entropy;
 use livewatt_engine::cluster::Bus;
 use livewatt_store::Store;
 
-pub use self::wakes::NatsBus;
+pub use self::{export::JetStreamSink, wakes::NatsBus};
 use crate::config::Settings;
 
 /// Name of the setting that tells installations apart that use the same NATS servers.

@@ -341,6 +341,22 @@ pub const METRICS: &[Metric] = &[
         normal: "below 1 s",
     },
     Metric {
+        name: "livewatt_export_lag_seconds",
+        kind: Kind::Gauge,
+        labels: &[],
+        unit: "s",
+        tells: "Age of the oldest event that this node has still to export (`export`); 0 if all are, or none is to be",
+        normal: "below 5 s",
+    },
+    Metric {
+        name: "livewatt_export_events_total",
+        kind: Kind::Counter,
+        labels: &[],
+        unit: "events",
+        tells: "Events exported",
+        normal: "rises with the events, if they are to be exported",
+    },
+    Metric {
         name: "livewatt_webhooks",
         kind: Kind::Gauge,
         labels: &["state"],

@@ -14,6 +14,7 @@ mod cluster;
 mod day;
 mod disk;
 mod durability;
+mod export;
 mod face;
 mod freshness;
 mod isolation;

@@ -6,6 +6,7 @@ mod clients;
 mod commit;
 mod devices;
 mod error;
+mod exports;
 mod fences;
 mod fleet;
 mod inspect;

@@ -15,6 +15,7 @@ use crate::error::{BoxError, StoreError, StoreResult, unusable};
 pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0001_create_tables.sql"),
     include_str!("../../migrations/postgres/0002_share_between_nodes.sql"),
+    include_str!("../../migrations/postgres/0003_keep_export_cursors.sql"),
 ];
 
 /// The oldest server that is known to work.

@@ -6,6 +6,7 @@ mod clients;
 mod commit;
 mod devices;
 mod error;
+mod exports;
 mod fleet;
 mod inspect;
 mod job;

@@ -27,6 +27,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0005_count_troubled_accounts.sql"),
     include_str!("../../migrations/sqlite/0006_tell_fetches_from_pushes.sql"),
     include_str!("../../migrations/sqlite/0007_prepare_for_owners.sql"),
+    include_str!("../../migrations/sqlite/0008_keep_export_cursors.sql"),
 ];
 
 /// Statements kept prepared per connection: about as many as there are.

@@ -1,4 +1,5 @@
-//! Nodes that are woken over NATS: by it alone, without it, and by it again.
+//! Nodes that are woken over NATS: by it alone, without it, and by it again; and nodes that share an
+//! export.
 
 use std::{
     sync::{
@@ -14,6 +15,7 @@ use livewatt_domain::id::AccountId;
 use livewatt_engine::cluster::Bus;
 use livewatt_sandbox::{AccountInfo, Cloud, DevicePatch};
 use livewatt_store::{BoxError, Wake};
+use livewatt_vendors::Secret;
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -21,7 +23,10 @@ use super::{
     crossing::{apart, shared},
     nodes::{Cluster, Node, tune},
 };
-use crate::support::{eventually, nats::NatsServer, receiver::SECRET};
+use crate::{
+    export::{device, stored},
+    support::{eventually, nats::NatsServer, receiver::SECRET},
+};
 
 /// A bus that counts letters that were told of over it.
 #[derive(Debug)]
@@ -183,5 +188,75 @@ async fn nodes_go_on_without_nats_and_use_it_again() {
     all_delivered(&cluster, &a).await;
     a.server.shut_down().await.unwrap();
     b.server.shut_down().await.unwrap();
+    cluster.sandbox.shutdown().await;
+}
+
+/// Waits until the stream has the whole log, each device's events in order, and nothing twice.
+async fn all_exported(cluster: &Cluster, node: &Node, nats: &NatsServer) {
+    eventually("everything is exported", async || {
+        stored(nats).await.len() >= node.api.log().await.len()
+    })
+    .await;
+    let by_device = |events: Vec<serde_json::Value>| {
+        let mut sorted: std::collections::BTreeMap<String, Vec<String>> = Default::default();
+        for event in events {
+            let of = sorted.entry(device(&event)).or_default();
+            of.push(event.to_string());
+        }
+        sorted
+    };
+    let stream = stored(nats).await.into_iter();
+    let stream = stream.map(|message| {
+        let subject = format!("livewatt.{}.", cluster.client);
+        assert!(message.subject.starts_with(&subject), "{message:?}");
+        message.event
+    });
+    assert_eq!(by_device(stream.collect()), by_device(node.api.log().await));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_moves_with_its_owner() {
+    let nats = NatsServer::start();
+    let url = Secret::new(nats.url.clone());
+    let change = |settings: &mut livewatt::config::Settings| settings.export.nats.url = url;
+    let looking = |options: &mut livewatt_engine::EngineOptions| {
+        tune(options, Duration::from_millis(200));
+    };
+    let (cluster, a) = Cluster::begin_with(change, looking, None).await;
+    let b = cluster.join("b").await;
+    shared(&cluster, &["a", "b"]).await;
+    let account = cluster.account(Cloud::Volta);
+    let id = cluster.link(&a, "ann", &account).await;
+    let nodes = [&a, &b];
+    for limit in 60..65 {
+        push(&cluster, &nodes, (&account, id), limit).await;
+    }
+    all_exported(&cluster, &b, &nats).await;
+    // Whoever owns the client's partition exports; it leaves, and the other goes on.
+    let owner = cluster.owner_of(cluster.client.partition()).await;
+    let (goes, stays) = match owner.as_deref() == Some("a") {
+        true => (a, b),
+        false => (b, a),
+    };
+    assert_eq!(owner.as_deref(), Some(goes.name.as_str()));
+    goes.server.shut_down().await.unwrap();
+    let address = format!("http://{}", stays.server.address);
+    cluster.front.leads_to(Some(&address));
+    for limit in 70..75 {
+        let patch = DevicePatch {
+            limit_percent: Some(limit),
+            ..DevicePatch::default()
+        };
+        let vin = &account.devices[0].id;
+        cluster.sandbox.patch_device(vin, &patch).await.unwrap();
+    }
+    eventually("pushes are taken", async || {
+        let devices = stays.api.get("/users/ann/vehicles").await;
+        let devices = devices.expect_status(200);
+        devices["data"][0]["chargeState"]["chargeLimit"] == 74.0
+    })
+    .await;
+    all_exported(&cluster, &stays, &nats).await;
+    stays.server.shut_down().await.unwrap();
     cluster.sandbox.shutdown().await;
 }
