@@ -12,6 +12,8 @@ pub mod health;
 mod http;
 pub mod integrations;
 pub mod keys;
+pub mod migrate;
+pub mod nats;
 pub mod nodes;
 pub mod sandbox;
 pub mod serve;

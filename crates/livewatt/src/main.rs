@@ -13,6 +13,7 @@ use livewatt::{
     doctor,
     freshness::{self, FreshnessArgs},
     health,
+    migrate::{self, MigrateCommand},
     nodes::{self, NodesArgs},
     sandbox::{self, SandboxArgs},
     serve::{ServeOptions, Server, bind},
@@ -94,6 +95,9 @@ enum Command {
     Freshness(FreshnessArgs),
     /// The nodes that share a PostgreSQL database, and how many partitions each owns.
     Nodes(NodesArgs),
+    /// Move an installation to another database.
+    #[command(subcommand)]
+    Migrate(MigrateCommand),
     /// Print the OpenAPI document of the API.
     Openapi,
     /// Print the commented default settings.
@@ -199,6 +203,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::BenchPeer(command) => bench::run_peer(&command).await,
         Command::Freshness(args) => freshness::run(&settings, &args).await,
         Command::Nodes(args) => nodes::run(&settings, &args).await,
+        Command::Migrate(command) => migrate::run(&settings, &command).await,
         Command::Openapi => {
             say(&livewatt_api::openapi()
                 .to_pretty_json()

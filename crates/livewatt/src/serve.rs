@@ -9,14 +9,14 @@ use livewatt_domain::{
     entropy::Entropy,
     id::ClientId,
 };
-use livewatt_engine::{Engine, EngineOptions, EngineParts, SystemEntropy, runtime};
+use livewatt_engine::{Engine, EngineOptions, EngineParts, SystemEntropy, cluster::Bus, runtime};
 use livewatt_store::{PostgresStore, SqliteOptions, SqliteStore, Store};
 use livewatt_vendors::{Registry, Secret};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::{admin, config::Settings, http, integrations, telemetry};
+use crate::{admin, config::Settings, http, integrations, nats, telemetry};
 
 /// How long requests under way may take when the server stops.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -53,6 +53,8 @@ pub struct ServeOptions {
     pub vendors: Option<Registry>,
     /// Another database than that of the settings.
     pub store: Option<Arc<dyn Store>>,
+    /// Another way to wake nodes than the settings name.
+    pub bus: Option<Arc<dyn Bus>>,
     /// Changes to the engine's settings that no configuration key has.
     pub tune: Option<fn(&mut EngineOptions)>,
 }
@@ -76,6 +78,7 @@ impl Server {
             None => integrations::registry(settings)?,
         };
         let vault = settings.vault()?;
+        let entropy = options.entropy.unwrap_or_else(|| Arc::new(SystemEntropy));
         let store = match options.store {
             Some(store) => store,
             None => open_store(settings).await?,
@@ -83,6 +86,13 @@ impl Server {
         let mut engine_options = settings.engine_options(public_url.clone());
         engine_options.cluster.name = settings.node_name(address);
         engine_options.cluster.address = address.to_string();
+        engine_options.cluster.bus = match options.bus {
+            Some(bus) => Some(bus),
+            None => nats::bus(settings, store.as_ref(), entropy.as_ref()).await?,
+        };
+        if !settings.export.nats.url.reveal().is_empty() {
+            engine_options.export = Some(Arc::new(nats::JetStreamSink::new(&settings.export.nats)));
+        }
         if let Some(tune) = options.tune {
             tune(&mut engine_options);
         }
@@ -90,7 +100,7 @@ impl Server {
             store,
             vendors,
             clock: options.clock.unwrap_or_else(|| clock(settings)),
-            entropy: options.entropy.unwrap_or_else(|| Arc::new(SystemEntropy)),
+            entropy,
             vault,
             options: engine_options,
         })

@@ -20,6 +20,7 @@ mod groups;
 mod inspection;
 mod postgres;
 mod sqlite;
+mod transfer;
 mod types;
 mod values;
 
@@ -31,6 +32,7 @@ pub use error::{BoxError, StoreError, StoreResult};
 pub use inspection::Inspection;
 pub use postgres::{PostgresOptions, PostgresStore};
 pub use sqlite::{Backup, CommitStats, SqliteOptions, SqliteStore};
+pub use transfer::{Beginning, TableSum, Transfer, TransferProgress, TransferredTable};
 pub use types::*;
 
 use std::sync::Arc;
@@ -263,6 +265,14 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         id: WebhookId,
         limit: u32,
     ) -> StoreResult<Vec<DeliveryAttempt>>;
+
+    // ---- exports ----------------------------------------------------------------------------
+
+    /// The logs that are not exported to a sink to their end, in the order of their clients' IDs.
+    async fn exports_behind(&self, sink: String) -> StoreResult<Vec<ExportBehind>>;
+    /// Notes how far a log is exported. False if the client is gone. Fails with
+    /// [`StoreError::Fenced`] if another node exports it by now.
+    async fn save_export(&self, step: ExportStep) -> StoreResult<bool>;
 
     // ---- operation --------------------------------------------------------------------------
 

@@ -519,6 +519,29 @@ pub struct LaneStep {
     pub fence: Option<Fence>,
 }
 
+/// A log that is not exported to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExportBehind {
+    /// Whose it is.
+    pub client_id: ClientId,
+    /// What comes after this is still to be exported.
+    pub cursor: Position,
+}
+
+/// How far a log is exported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportStep {
+    /// To where.
+    pub sink: String,
+    /// Whose log.
+    pub client_id: ClientId,
+    /// All up to here is there. A cursor never moves back.
+    pub cursor: Position,
+    /// The right to export, as the owner of the client's partition; `None` where only one program
+    /// can use the database.
+    pub fence: Option<Fence>,
+}
+
 /// Numbers to watch an installation by.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoreFigures {

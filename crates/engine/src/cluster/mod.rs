@@ -347,6 +347,12 @@ impl Engine {
         }
     }
 
+    /// Whether what carries wake-ups instead of the database is connected; `None` if nothing does.
+    pub fn bus_is_connected(&self) -> Option<bool> {
+        let bus = self.membership.as_ref()?.options.bus.as_ref()?;
+        Some(bus.is_connected())
+    }
+
     /// The name of this node; `None` for an engine that is alone.
     pub fn node_name(&self) -> Option<&str> {
         Some(&self.membership.as_ref()?.node.name)

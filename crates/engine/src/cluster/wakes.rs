@@ -30,6 +30,8 @@ pub trait Bus: Send + Sync + std::fmt::Debug {
     async fn wake(&self, wakes: Vec<Wake>) -> Result<(), BoxError>;
     /// What nodes tell, from now on; connects again by itself.
     fn wakes(&self) -> mpsc::Receiver<Wake>;
+    /// Whether it can carry anything now.
+    fn is_connected(&self) -> bool;
 }
 
 /// Wake-ups on their way out.
@@ -72,6 +74,7 @@ impl Engine {
     fn note_events(&self, client: ClientId) {
         self.feed.announce(client);
         self.deliveries.wake_client(client);
+        self.wake_export();
     }
 
     /// Sends what has gathered.
@@ -157,13 +160,26 @@ pub(super) async fn receive_loop(engine: Arc<Engine>, stop: CancellationToken) {
     let Some(members) = &engine.membership else {
         return;
     };
-    let mut wakes = match &members.options.bus {
-        Some(bus) => bus.wakes(),
-        None => members.cluster.wakes(),
-    };
+    // The command line, for one, knows of no other way than the database.
+    let mut wakes = members.cluster.wakes();
+    let mut carried = members.options.bus.as_ref().map(|bus| bus.wakes());
     loop {
+        let by_bus = async {
+            match &mut carried {
+                Some(carried) => carried.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         let wake = tokio::select! {
             wake = wakes.recv() => wake,
+            wake = by_bus => match wake {
+                Some(wake) => Some(wake),
+                None => {
+                    carried = None;
+                    tracing::error!("wake-ups of other nodes are heard by way of the database alone");
+                    continue;
+                }
+            },
             () = stop.cancelled() => return,
         };
         match wake {

@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod ages;
 pub mod clients;
 pub mod erasure;
+pub mod exports;
 pub mod fleet;
 pub mod links;
 pub mod log;
@@ -103,6 +104,10 @@ macro_rules! store_contract {
             erasure:
                 of_a_user,
                 of_a_client;
+            exports:
+                go_on_from_their_cursors,
+                end_with_their_client,
+                are_moved_by_the_owner_alone;
             webhooks:
                 start_all_lanes_at_the_cursor,
                 have_one_url_each,

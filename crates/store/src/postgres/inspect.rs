@@ -43,6 +43,7 @@ impl Inspection {
         .unwrap_or_default();
         let known = Schema::ours().number();
         let schema = open::schema_version(&mut connection, known).await?;
+        open::check_complete(&mut connection).await?;
         let mut found = Self {
             place: format!("{}, version {version}", open::place(&connect_options)),
             bytes,

@@ -6,6 +6,7 @@ mod clients;
 mod commit;
 mod devices;
 mod error;
+mod exports;
 mod fences;
 mod fleet;
 mod inspect;
@@ -24,6 +25,7 @@ mod statement;
 mod store;
 #[cfg(test)]
 mod tests;
+pub(crate) mod transfer;
 mod users;
 mod wakes;
 mod webhooks;

@@ -331,7 +331,7 @@ async fn older_programs_stop_before_what_takes_away() {
     );
     // What it still writes is void, and it gets nothing back.
     a.flush_budget(fences[0], 7).await;
-    assert_eq!(a.spent().await, []);
+    assert_eq!(a.spent().await, [0_u64; 0]);
     let is_refused =
         |error: &StoreError| matches!(error, StoreError::NewerSchema { found: 4, known: 2 });
     assert!(is_refused(

@@ -18,6 +18,7 @@ use crate::error::{BoxError, StoreError, StoreResult, unusable};
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0001_create_tables.sql"),
     include_str!("../../migrations/postgres/0002_share_between_nodes.sql"),
+    include_str!("../../migrations/postgres/0003_keep_export_cursors.sql"),
 ];
 
 /// The migrations that take something away, by their number, each with the oldest schema that a
@@ -85,6 +86,8 @@ pub(super) const CLEARING_LOCK: i32 = 3;
 pub(super) const AGES_LOCK: i32 = 4;
 /// Shared by who writes for a partition, held by who raises fences.
 pub(super) const FENCE_LOCK: i32 = 5;
+/// Held while an installation is copied into the database.
+pub(super) const TRANSFER_LOCK: i32 = 6;
 /// Keys of the locks of slices: this and the slice.
 pub(super) const SLICE_LOCKS: i32 = LOCKS + 1;
 
@@ -189,6 +192,7 @@ pub(super) async fn open(options: &PostgresOptions, schema: &Schema) -> StoreRes
     let mut connection = connect(&connect_options).await?;
     check_version(&mut connection, &connect_options).await?;
     migrate(&mut connection, schema).await?;
+    check_complete(&mut connection).await?;
     // The server takes note by itself if it does not hear the farewell.
     let _ = connection.close().await;
     Ok(pool(options, connect_options))
@@ -302,9 +306,22 @@ fn check_schema(found: i64, oldest: i64, known: usize) -> StoreResult<usize> {
     })
 }
 
+/// Refuses a database into which an installation is still being copied, or was not to the end.
+pub(super) async fn check_complete(connection: &mut PgConnection) -> StoreResult<()> {
+    let unfinished = sql("select to_regclass('livewatt_transfer') is not null");
+    let unfinished = query_one(connection, unfinished, |columns| columns.take::<bool>());
+    match unfinished.await? {
+        Some(true) => Err(unusable("opened")(
+            "an installation is copied into it and that is not finished: run `livewatt migrate \
+             copy` until it says so",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Brings the schema up to date, in one transaction, which servers that start at the same time
 /// wait for. One that is newer stays as it is.
-async fn migrate(connection: &mut PgConnection, schema: &Schema) -> StoreResult<()> {
+pub(super) async fn migrate(connection: &mut PgConnection, schema: &Schema) -> StoreResult<()> {
     let known = schema.number();
     if schema_version(connection, known).await? >= known {
         return Ok(());

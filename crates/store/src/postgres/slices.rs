@@ -88,15 +88,21 @@ async fn begin(pool: &PgPool, day: i64) -> StoreResult<Slice> {
         columns.take::<i64>()
     });
     let number = number.await?.unwrap_or_default();
+    make(&mut transaction, number).await?;
+    statement::commit(transaction).await?;
+    Ok(Slice { number, day })
+}
+
+/// Makes the partition of a slice.
+pub(super) async fn make(connection: &mut PgConnection, number: i64) -> StoreResult<()> {
     // Made first and attached then, which does not keep out those who read or append meanwhile.
     let make = format!(
         "create table events_{number} (like events including all);
          alter table events_{number} add check (slice = {number});
          alter table events attach partition events_{number} for values in ({number})"
     );
-    transaction.execute(raw_sql(AssertSqlSafe(make))).await?;
-    statement::commit(transaction).await?;
-    Ok(Slice { number, day })
+    connection.execute(raw_sql(AssertSqlSafe(make))).await?;
+    Ok(())
 }
 
 /// All slices, oldest first.

@@ -17,14 +17,14 @@ use livewatt_domain::{
 };
 
 use super::{
-    PostgresStore, accounts, ages, clients, devices, fences, fleet, links, log, operation,
+    PostgresStore, accounts, ages, clients, devices, exports, fences, fleet, links, log, operation,
     presence, slices, users, webhooks,
 };
 use crate::{
-    AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, Cluster, Fences,
-    FleetAccount, FleetDevice, LaneStep, LogPage, LogQuery, LostDevice, Page, PageRequest,
-    PresenceFlush, SealedCredentials, Store, StoreFigures, StoreResult, StoredToken, UnitOfWork,
-    User, flush,
+    AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, Cluster, ExportBehind,
+    ExportStep, Fences, FleetAccount, FleetDevice, LaneStep, LogPage, LogQuery, LostDevice, Page,
+    PageRequest, PresenceFlush, SealedCredentials, Store, StoreFigures, StoreResult, StoredToken,
+    UnitOfWork, User, flush,
 };
 
 #[async_trait]
@@ -359,6 +359,18 @@ impl Store for PostgresStore {
         let mut work = self.write().await?;
         log::skip_positions(&mut work).await?;
         work.commit().await
+    }
+
+    async fn exports_behind(&self, sink: String) -> StoreResult<Vec<ExportBehind>> {
+        let mut connection = self.read().await?;
+        exports::behind(&mut connection, &sink).await
+    }
+
+    async fn save_export(&self, step: ExportStep) -> StoreResult<bool> {
+        let mut work = self.write().await?;
+        let done = exports::save(&mut work, &step).await?;
+        work.commit().await?;
+        Ok(done)
     }
 
     async fn check(&self) -> StoreResult<()> {

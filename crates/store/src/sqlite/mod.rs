@@ -7,6 +7,7 @@ mod clients;
 mod commit;
 mod devices;
 mod error;
+mod exports;
 mod fleet;
 mod inspect;
 mod job;
@@ -21,6 +22,7 @@ mod statement;
 mod store;
 #[cfg(test)]
 mod tests;
+pub(crate) mod transfer;
 mod users;
 mod webhooks;
 mod writer;

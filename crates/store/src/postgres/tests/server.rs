@@ -33,7 +33,7 @@ async fn what_is_not_ours_or_newer_is_refused() {
             refused,
             Err(StoreError::NewerSchema {
                 found: 99,
-                known: 2
+                known: 3
             })
         ),
         "{refused:?}"
