@@ -64,7 +64,7 @@ async fn nodes_are_upgraded_one_after_the_other() {
         let (name, (ended_well, log)) = (node.name.clone(), node.ended().await);
         if name == "b" {
             assert!(!ended_well, "it ended as if it had been asked to");
-            assert!(log.contains("the database has schema version 4"), "{log}");
+            assert!(log.contains("the database has schema version "), "{log}");
         }
     }
     stage.shared([&newest]).await;
