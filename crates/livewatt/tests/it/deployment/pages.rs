@@ -141,6 +141,6 @@ pub fn variables(text: &str) -> Vec<String> {
     let names = names.filter_map(|name| name.strip_prefix("LIVEWATT_"));
     let names = names.filter(|name| name.contains("__"));
     names
-        .map(|name| name.to_lowercase().replacen("__", ".", 1))
+        .map(|name| name.to_lowercase().replace("__", "."))
         .collect()
 }
