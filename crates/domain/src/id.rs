@@ -159,6 +159,13 @@ impl WebhookId {
     }
 }
 
+impl ClientId {
+    /// The partition whose owner exports this client's log, likewise.
+    pub fn partition(self) -> u16 {
+        partition_of(self.0)
+    }
+}
+
 /// FNV-1a: stable by definition, unlike the standard hasher.
 fn partition_of(id: Uuid) -> u16 {
     let hash = id

@@ -95,8 +95,9 @@ impl EngineError {
         }
     }
 
-    /// Whether the database failed, which it has told by itself: at once, and then now and then.
-    pub(crate) fn is_of_store(&self) -> bool {
+    /// Whether the database failed, or the right to write to it, and the same may succeed later. The
+    /// store has told of it by itself: at once, and then now and then.
+    pub fn is_of_store(&self) -> bool {
         matches!(self, Self::Internal { source, .. } if matches!(
             source.downcast_ref(),
             Some(
@@ -105,6 +106,14 @@ impl EngineError {
                     | StoreError::Closed
                     | StoreError::Fenced { .. }
             )
+        ))
+    }
+
+    /// Whether what was decided on has changed since it was read.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Internal { source, .. } if matches!(
+            source.downcast_ref(),
+            Some(StoreError::Conflict)
         ))
     }
 

@@ -18,6 +18,7 @@ mod egress;
 pub mod entropy;
 pub mod error;
 pub mod events;
+pub mod export;
 pub mod fleet;
 pub mod freshness;
 pub mod gauges;
@@ -59,6 +60,7 @@ use crate::{
     deliver::Deliveries,
     drift::Drifts,
     events::Feed,
+    export::Export,
     fleet::Fleet,
     placing::KnownPlaces,
     poll::{breaker::Breakers, waiting::Waiting},
@@ -87,6 +89,8 @@ pub struct Engine {
     deliveries: Deliveries,
     stations: Stations,
     feed: Feed,
+    /// What exports the log; `None` if nothing does.
+    export: Option<Export>,
     known_tokens: KnownTokens,
     known_places: KnownPlaces,
     breakers: Breakers,
@@ -154,6 +158,7 @@ impl Engine {
         let http = HttpPool::new(options.http.clone(), clock.clone(), budgets.clone())
             .map_err(|error| EngineError::internal("the HTTP client cannot be made", error))?;
         let deliveries = Deliveries::new(&options)?;
+        let export = options.export.clone().map(Export::new);
         let breakers = Breakers::new(
             options.parallel_per_vendor,
             options.breaker_threshold,
@@ -175,6 +180,7 @@ impl Engine {
             deliveries,
             stations: Stations::default(),
             feed: Feed::default(),
+            export,
             known_tokens: KnownTokens::default(),
             known_places: KnownPlaces::default(),
             breakers,

@@ -29,6 +29,7 @@ pub async fn run(engine: Arc<Engine>, stop: CancellationToken) {
     let loops = [
         tokio::spawn(poll_loop(engine.clone(), stop.clone(), tasks.clone())),
         tokio::spawn(deliver_loop(engine.clone(), stop.clone(), tasks.clone())),
+        tokio::spawn(export_loop(engine.clone(), stop.clone())),
         tokio::spawn(flush_loop(engine.clone(), stop.clone())),
         tokio::spawn(prune_loop(engine.clone(), stop.clone())),
         tokio::spawn(place_loop(engine.clone(), stop.clone())),
@@ -88,6 +89,20 @@ async fn deliver_loop(engine: Arc<Engine>, stop: CancellationToken, tasks: TaskT
             &stop,
         )
         .await;
+    }
+}
+
+async fn export_loop(engine: Arc<Engine>, stop: CancellationToken) {
+    let Some(export) = &engine.export else {
+        return;
+    };
+    while !stop.is_cancelled() {
+        // Cut off, what is under way comes again after the next start.
+        tokio::select! {
+            _ = engine.export_due() => {}
+            () = stop.cancelled() => return,
+        }
+        nap(&engine, export.next_attempt_at(), &export.wake, &stop).await;
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Settings {
     pub secrets: SecretSettings,
     /// The event log.
     pub events: EventSettings,
+    /// Where the event log is exported to.
+    pub export: ExportSettings,
     /// Webhooks.
     pub webhooks: WebhookSettings,
     /// Prices of markets.
@@ -77,6 +79,7 @@ pub struct StoreSettings {
 pub struct ClusterSettings {
     pub name: String,
     pub lease_secs: u32,
+    pub nats_url: Secret,
 }
 
 /// Keys.
@@ -94,6 +97,26 @@ pub struct SecretSettings {
 #[expect(missing_docs, reason = "config.default.toml explains every key")]
 pub struct EventSettings {
     pub retention_days: u32,
+}
+
+/// Where the event log is exported to.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml explains every key")]
+pub struct ExportSettings {
+    pub nats: NatsExportSettings,
+}
+
+/// A stream of NATS JetStream.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml explains every key")]
+pub struct NatsExportSettings {
+    pub url: Secret,
+    pub stream: String,
+    pub subject_prefix: String,
+    pub create_stream: bool,
+    pub max_age_days: u32,
 }
 
 /// Webhooks.
@@ -217,6 +240,29 @@ impl Settings {
         if self.cluster.lease_secs < 3 {
             bail!("cluster.lease_secs must be at least 3");
         }
+        if !self.cluster.nats_url.reveal().is_empty() {
+            check_nats_url("cluster.nats_url", self.cluster.nats_url.reveal())?;
+            if database.is_empty() {
+                bail!("cluster.nats_url needs store.url: a node that is alone wakes nobody");
+            }
+        }
+        let NatsExportSettings {
+            url,
+            stream,
+            subject_prefix,
+            ..
+        } = &self.export.nats;
+        if !url.reveal().is_empty() {
+            check_nats_url("export.nats.url", url.reveal())?;
+        }
+        if !is_words(stream, "-_") {
+            bail!("export.nats.stream must be of letters, digits, - and _");
+        }
+        if !is_words(subject_prefix, "-_.") || subject_prefix.split('.').any(str::is_empty) {
+            bail!(
+                "export.nats.subject_prefix must be words of letters, digits, - and _ with dots between"
+            );
+        }
         if !self.server.public_url.is_empty() {
             self.public_url(self.server.listen)?;
         }
@@ -332,6 +378,25 @@ fn variables() -> HashMap<String, String> {
 
 fn is_postgres(url: &str) -> bool {
     url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
+
+/// Whether a text is of letters, digits and some other characters.
+fn is_words(text: &str, others: &str) -> bool {
+    let is_known = |c: char| c.is_ascii_alphanumeric() || others.contains(c);
+    !text.is_empty() && text.chars().all(is_known)
+}
+
+/// Refuses what is no list of NATS servers. What is refused may hold a password, so it is not shown.
+fn check_nats_url(key: &str, text: &str) -> anyhow::Result<()> {
+    for server in text.split(',').map(str::trim) {
+        let is_known = Url::parse(server).is_ok_and(|url| {
+            matches!(url.scheme(), "nats" | "tls") && url.host_str().is_some_and(|h| !h.is_empty())
+        });
+        if !is_known {
+            bail!("{key} must be nats:// or tls:// addresses with commas between them");
+        }
+    }
+    Ok(())
 }
 
 fn web_address(key: &str, text: &str) -> anyhow::Result<Url> {

@@ -152,6 +152,8 @@ pub trait Cluster: Send + Sync + std::fmt::Debug + 'static {
     async fn open_socket(&self, socket: StationSocket) -> StoreResult<()>;
     /// Forgets a socket, if it is still the one noted.
     async fn close_socket(&self, socket: StationSocket) -> StoreResult<()>;
+    /// Forgets the socket of a station, wherever it ends.
+    async fn forget_socket(&self, station_id: &str) -> StoreResult<()>;
     /// The socket of a station, if its node was heard of within `lease`.
     async fn socket_of(
         &self,

@@ -21,6 +21,7 @@ mod inspection;
 mod places;
 mod postgres;
 mod sqlite;
+mod transfer;
 mod types;
 mod values;
 
@@ -32,7 +33,8 @@ pub use error::{BoxError, StoreError, StoreResult};
 pub use inspection::Inspection;
 pub use places::*;
 pub use postgres::{PostgresOptions, PostgresStore};
-pub use sqlite::{CommitStats, SqliteOptions, SqliteStore};
+pub use sqlite::{Backup, CommitStats, SqliteOptions, SqliteStore};
+pub use transfer::{Beginning, TableSum, Transfer, TransferProgress, TransferredTable};
 pub use types::*;
 
 use std::sync::Arc;
@@ -313,6 +315,13 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// `now` tells which slices are dated in the future, by a clock that was wrong.
     async fn prune(&self, keep_from: Timestamp, now: Timestamp) -> StoreResult<u32>;
 
+    /// Leaves a gap in the positions of every client's log, larger than any number of events that an
+    /// installation makes in its life. For a database that was put back to an older state: of the
+    /// positions after that state some were given out and forgotten. A reader that holds one of them
+    /// would pass over whatever is given the same position anew; beyond the gap everything comes
+    /// after it.
+    async fn skip_positions(&self) -> StoreResult<()>;
+
     // ---- webhooks ---------------------------------------------------------------------------
 
     /// Adds a webhook whose lanes all start at `cursor`. Fails with [`StoreError::Duplicate`] if
@@ -347,6 +356,14 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         id: WebhookId,
         limit: u32,
     ) -> StoreResult<Vec<DeliveryAttempt>>;
+
+    // ---- exports ----------------------------------------------------------------------------
+
+    /// The logs that are not exported to a sink to their end, in the order of their clients' IDs.
+    async fn exports_behind(&self, sink: String) -> StoreResult<Vec<ExportBehind>>;
+    /// Notes how far a log is exported. False if the client is gone. Fails with
+    /// [`StoreError::Fenced`] if another node exports it by now.
+    async fn save_export(&self, step: ExportStep) -> StoreResult<bool>;
 
     // ---- operation --------------------------------------------------------------------------
 

@@ -55,7 +55,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
 ];
 
 /// Libraries that are a layer's business, and the crates that may use them outside of tests.
-const BUSINESS: [(&str, &[&str]); 9] = [
+const BUSINESS: [(&str, &[&str]); 10] = [
     ("rusqlite", &["livewatt-store"]),
     ("axum", &["livewatt-api", "livewatt-sandbox", "livewatt"]),
     (
@@ -67,6 +67,7 @@ const BUSINESS: [(&str, &[&str]); 9] = [
             "livewatt",
         ],
     ),
+    ("async-nats", &["livewatt"]),
     ("askama", &["livewatt-api"]),
     ("anyhow", &["livewatt"]),
     ("clap", &["livewatt"]),

@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod ages;
 pub mod clients;
 pub mod erasure;
+pub mod exports;
 pub mod fleet;
 pub mod links;
 pub mod locations;
@@ -98,12 +99,17 @@ macro_rules! store_contract {
                 lanes_partition_it,
                 is_pruned_by_whole_days,
                 positions_outlive_the_events,
+                leaves_a_gap_where_told,
                 goes_on_when_the_clock_goes_back,
                 outlives_a_clock_that_was_ahead,
                 outlives_a_clock_that_was_behind;
             erasure:
                 of_a_user,
                 of_a_client;
+            exports:
+                go_on_from_their_cursors,
+                end_with_their_client,
+                are_moved_by_the_owner_alone;
             webhooks:
                 start_all_lanes_at_the_cursor,
                 have_one_url_each,

@@ -20,14 +20,15 @@ use livewatt_domain::{
 };
 
 use super::{
-    PostgresStore, accounts, ages, clients, devices, fences, fleet, links, locations, log,
+    PostgresStore, accounts, ages, clients, devices, exports, fences, fleet, links, locations, log,
     operation, presence, slices, tariffs, users, webhooks,
 };
 use crate::{
-    AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, Cluster, Fences,
-    FleetAccount, FleetDevice, LaneStep, LocationChange, LocationPatch, LocationPrices,
-    LocationPricing, LogPage, LogQuery, LostDevice, MarketUpload, Page, PageRequest, PresenceFlush,
-    SealedCredentials, Store, StoreFigures, StoreResult, StoredToken, UnitOfWork, User, flush,
+    AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, Cluster, ExportBehind,
+    ExportStep, Fences, FleetAccount, FleetDevice, LaneStep, LocationChange, LocationPatch,
+    LocationPrices, LocationPricing, LogPage, LogQuery, LostDevice, MarketUpload, Page,
+    PageRequest, PresenceFlush, SealedCredentials, Store, StoreFigures, StoreResult, StoredToken,
+    UnitOfWork, User, flush,
 };
 
 #[async_trait]
@@ -500,6 +501,24 @@ impl Store for PostgresStore {
     ) -> StoreResult<Vec<DeliveryAttempt>> {
         let mut connection = self.read().await?;
         webhooks::attempts(&mut connection, id, limit).await
+    }
+
+    async fn skip_positions(&self) -> StoreResult<()> {
+        let mut work = self.write().await?;
+        log::skip_positions(&mut work).await?;
+        work.commit().await
+    }
+
+    async fn exports_behind(&self, sink: String) -> StoreResult<Vec<ExportBehind>> {
+        let mut connection = self.read().await?;
+        exports::behind(&mut connection, &sink).await
+    }
+
+    async fn save_export(&self, step: ExportStep) -> StoreResult<bool> {
+        let mut work = self.write().await?;
+        let done = exports::save(&mut work, &step).await?;
+        work.commit().await?;
+        Ok(done)
     }
 
     async fn check(&self) -> StoreResult<()> {

@@ -2,10 +2,12 @@
 
 mod accounts;
 mod ages;
+mod backup;
 mod clients;
 mod commit;
 mod devices;
 mod error;
+mod exports;
 mod fleet;
 mod inspect;
 mod job;
@@ -22,10 +24,12 @@ mod store;
 mod tariffs;
 #[cfg(test)]
 mod tests;
+pub(crate) mod transfer;
 mod users;
 mod webhooks;
 mod writer;
 
+pub use backup::Backup;
 pub use open::SqliteOptions;
 pub use writer::CommitStats;
 

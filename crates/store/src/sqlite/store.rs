@@ -18,14 +18,15 @@ use livewatt_domain::{
 };
 
 use super::{
-    SqliteStore, accounts, ages, clients, commit, devices, fleet, links, locations, log, operation,
-    slices, tariffs, users, webhooks,
+    SqliteStore, accounts, ages, clients, commit, devices, exports, fleet, links, locations, log,
+    operation, slices, tariffs, users, webhooks,
 };
 use crate::{
-    AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, Fences, FleetAccount,
-    FleetDevice, LaneStep, LocationChange, LocationPatch, LocationPrices, LocationPricing, LogPage,
-    LogQuery, LostDevice, MarketUpload, Page, PageRequest, PresenceFlush, SealedCredentials, Store,
-    StoreError, StoreFigures, StoreResult, StoredToken, UnitOfWork, User, flush,
+    AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, ExportBehind, ExportStep,
+    Fences, FleetAccount, FleetDevice, LaneStep, LocationChange, LocationPatch, LocationPrices,
+    LocationPricing, LogPage, LogQuery, LostDevice, MarketUpload, Page, PageRequest, PresenceFlush,
+    SealedCredentials, Store, StoreError, StoreFigures, StoreResult, StoredToken, UnitOfWork, User,
+    flush,
 };
 
 /// Rows of dropped slices deleted in one go: some tens of milliseconds.
@@ -449,6 +450,18 @@ impl Store for SqliteStore {
         limit: u32,
     ) -> StoreResult<Vec<DeliveryAttempt>> {
         self.read(move |c| webhooks::attempts(c, id, limit)).await
+    }
+
+    async fn skip_positions(&self) -> StoreResult<()> {
+        self.write(log::skip_positions).await
+    }
+
+    async fn exports_behind(&self, sink: String) -> StoreResult<Vec<ExportBehind>> {
+        self.read(move |c| exports::behind(c, &sink)).await
+    }
+
+    async fn save_export(&self, step: ExportStep) -> StoreResult<bool> {
+        self.write(move |c| exports::save(c, &step)).await
     }
 
     async fn check(&self) -> StoreResult<()> {

@@ -7,7 +7,7 @@ use super::nodes::{Cluster, Node};
 use crate::support::{eventually, receiver::SECRET};
 
 /// Waits until all partitions are shared between these nodes as they should be.
-async fn shared(cluster: &Cluster, names: &[&str]) {
+pub async fn shared(cluster: &Cluster, names: &[&str]) {
     eventually("the partitions are shared", async || {
         let owned = cluster.owned(names).await;
         owned.iter().sum::<usize>() == 256 && owned.iter().all(|count| *count > 256 / 6)
@@ -16,7 +16,7 @@ async fn shared(cluster: &Cluster, names: &[&str]) {
 }
 
 /// A node that does not own an account, and the one that does.
-async fn apart<'n>(
+pub async fn apart<'n>(
     cluster: &Cluster,
     nodes: &[&'n Node],
     account: livewatt_domain::id::AccountId,

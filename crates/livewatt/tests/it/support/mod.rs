@@ -6,6 +6,7 @@ pub mod contract;
 pub mod database;
 pub mod http;
 pub mod log;
+pub mod nats;
 pub mod python;
 pub mod receiver;
 pub mod station;
