@@ -265,7 +265,6 @@ fn a_newer_schema_is_refused() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let refused = open(directory.path());
-    let newest = open::MIGRATIONS.len() as i64;
     assert!(
         matches!(
             refused,
