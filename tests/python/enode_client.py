@@ -234,6 +234,75 @@ def check_relinking(client, devices):
     client.refused(relink, 400, errors.ProblemError, **relink_arguments(str(uuid.uuid4())))
 
 
+def check_locations(client, user_id, devices):
+    """Places, and the chargers and HVAC units that are said to be there; returns one that stays."""
+    create, not_found = "locations.create", errors.EnodeDefaultError
+    home = client.call(
+        create, user_id=user_id, name="Home", latitude=59.91, longitude=10.75,
+        timezone_name="Europe/Oslo",
+    )
+    expect(home.user_id == user_id and home.timezone_name == "Europe/Oslo", f"{create}: {home}")
+    away = client.call(create, user_id=user_id, name="Away", latitude=-33.9, longitude=151.2)
+    expect(away.timezone_name == "UTC", f"{create}: {away}")
+    client.refused(create, 400, user_id=user_id, name="x", latitude=91, longitude=0)
+    client.refused(create, 404, user_id=f"nobody-{uuid.uuid4()}", name="x", latitude=1, longitude=1)
+    for method, arguments in [("locations.list", {}), ("locations.list_for_user", {"user_id": user_id})]:
+        listed = [location.id for location in check_list(client, method, **arguments)]
+        expect(listed[:2] == [away.id, home.id], f"{method}: not newest first: {listed}")
+    got = client.call("locations.get", location_id=home.id)
+    expect((got.id, got.name) == (home.id, "Home"), f"locations.get: {got}")
+    changed = client.call("locations.update", location_id=home.id, name="Cabin")
+    # The client sends this one whether it is asked to or not.
+    expect((changed.name, changed.timezone_name) == ("Cabin", "UTC"), f"{changed}")
+    expect(changed.latitude == home.latitude, f"locations.update: {changed}")
+    client.call("locations.update", location_id=home.id, timezone_name="Europe/Oslo")
+    for kind, method, argument in [
+        ("charger", "chargers.update", "charger_id"), ("hvac", "hvac.update", "hvac_id"),
+    ]:
+        for device in devices[kind]:
+            there = client.call(method, **{argument: device.id, "location_id": away.id})
+            expect(there.location.id == away.id, f"{method}: {there}")
+            nowhere = client.call(method, **{argument: device.id, "location_id": None})
+            expect(nowhere.location.id is None, f"{method}: {nowhere}")
+            client.call(method, **{argument: device.id, "location_id": home.id})
+            unknown = {argument: device.id, "location_id": str(uuid.uuid4())}
+            client.refused(method, 400, **unknown)
+    deleted = client.call("locations.delete", location_id=away.id)
+    expect(deleted.id == away.id, f"locations.delete: {deleted}")
+    for method in ("locations.get", "locations.update", "locations.delete"):
+        client.refused(method, 404, not_found, location_id=away.id)
+    return home
+
+
+def check_tariffs(client, location):
+    rates = [{"name": "day", "cost": "0.30"}, {"name": "night", "cost": "-.1"}]
+    tariff_id = f"t-{uuid.uuid4()}"[:36]
+    client.call("tariffs.create", tariff_id=tariff_id, request_body=rates)
+    got = client.call("tariffs.get", tariff_id=tariff_id)
+    expect([(rate.name, rate.cost) for rate in got] == [("day", "0.30"), ("night", "-0.1")], f"{got}")
+    client.refused("tariffs.get", 404, tariff_id="no-such-tariff")
+    twice = [rates[0], rates[0]]
+    client.refused("tariffs.create", 400, tariff_id=tariff_id, request_body=twice)
+    link = "tariffs.link_to_location"
+    intervals = [
+        {"name": "night", "from_": "00:00", "to": "06:00"},
+        {"name": "day", "from_": "06:00", "to": "24:00", "weekdays": [0, 1]},
+    ]
+    arguments = {"location_id": location.id, "tariff_id": tariff_id}
+    client.call(link, **arguments, tariff_intervals=intervals)
+    rows = client.call("tariffs.get_by_location", location_id=location.id)
+    expect(len(rows) == 7 + 2, f"tariffs.get_by_location: {rows}")
+    last = [row for row in rows if row.weekday == 1][-1]
+    expect((last.from_hour_minute, last.to_hour_minute) == ("06:00", "24:00"), f"{last}")
+    overlapping = [*intervals, {"name": "day", "from_": "05:00", "to": "06:30"}]
+    problem = errors.ProblemError
+    client.refused(link, 400, problem, **arguments, tariff_intervals=overlapping)
+    client.refused(link, 404, problem, location_id=location.id, tariff_id="unknown", tariff_intervals=[])
+    nowhere = str(uuid.uuid4())
+    client.refused(link, 404, problem, location_id=nowhere, tariff_id=tariff_id, tariff_intervals=[])
+    client.refused("tariffs.get_by_location", 404, problem, location_id=nowhere)
+
+
 def check_webhooks(client, receiver):
     Event, Change = models.WebhookCreatePayloadEvent, models.WebhookUpdatePayloadEvent
     not_valid, not_found = errors.WebhookNotValidProblemError, errors.WebhookNotFoundProblemError
@@ -408,7 +477,7 @@ def drive(options):
     check_credentials(options)
     check_linking(client, options.throwaway_user_id)
     check_users(client, options.user_id)
-    found, linked = {}, []
+    found, linked, by_kind = {}, [], {}
     for kind in KINDS:
         devices, of_user = check_kind(client, kind, options.user_id)
         print(f"{kind.name}: {len(devices)} in all, {len(of_user)} of the user", flush=True)
@@ -416,8 +485,10 @@ def drive(options):
         linked += of_user
         if kind.name == "vehicle":
             check_statistics(client, options.user_id, of_user)
+        by_kind[kind.name] = of_user
     check_expected(found, options.devices_expected)
     check_relinking(client, linked)
+    check_tariffs(client, check_locations(client, options.user_id, by_kind))
     check_webhooks(client, options.webhook_url)
     check_endings(client, options.throwaway_user_id)
     return client.calls

@@ -131,6 +131,16 @@ impl ApiError {
                 EngineError::DeviceNotFound => {
                     row(NOT_FOUND, "Not Found", "The requested asset wasn't found.")
                 }
+                EngineError::LocationNotFound(id) => row(
+                    NOT_FOUND,
+                    "Location not found",
+                    &format!("Could not find location {id}"),
+                ),
+                EngineError::TariffNotFound(id) => row(
+                    NOT_FOUND,
+                    "Tariff not found",
+                    &format!("Could not find tariff {id}"),
+                ),
                 EngineError::WebhookNotFound(id) => row(
                     NOT_FOUND,
                     "Webhook not found",
@@ -153,6 +163,7 @@ impl ApiError {
                     "Link session is over",
                     "The link session has expired or was used.",
                 ),
+                error @ EngineError::Internal { .. } if error.is_of_store() => UNAVAILABLE.into(),
                 EngineError::Internal { .. } => INTERNAL.into(),
             },
             Self::ConnectionLimit(client) => row(
@@ -259,9 +270,8 @@ impl ApiError {
                 header::WWW_AUTHENTICATE,
                 HeaderValue::from_static("Basic realm=\"station\", charset=\"UTF-8\""),
             )),
-            Self::Timeout | Self::Stopping | Self::TooManyStreams(_) => {
-                Some((header::RETRY_AFTER, HeaderValue::from_static("5")))
-            }
+            Self::Timeout | Self::Stopping | Self::TooManyStreams(_) => Some(SOON),
+            Self::Engine(error) if error.is_of_store() => Some(SOON),
             Self::TooManyAttempts(wait) => {
                 let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
                 Some((header::RETRY_AFTER, seconds.into()))
@@ -293,6 +303,17 @@ impl ApiError {
         }
     }
 }
+
+/// When it may be tried again.
+const SOON: (HeaderName, HeaderValue) = (header::RETRY_AFTER, HeaderValue::from_static("5"));
+
+/// What it looks like from outside when the database cannot be used.
+const UNAVAILABLE: (StatusCode, &str, &str, &str) = (
+    StatusCode::SERVICE_UNAVAILABLE,
+    "service-unavailable",
+    "Service Unavailable",
+    "Nothing can be read or kept at the moment. Please try again later.",
+);
 
 /// What a failure of ours looks like from outside.
 const INTERNAL: (StatusCode, &str, &str, &str) = (
@@ -460,6 +481,16 @@ mod tests {
         assert_eq!(status, 500);
         assert!(!problem.to_string().contains("disk"));
         assert!(!problem.to_string().contains("database"));
+    }
+
+    #[test]
+    fn a_database_that_is_away_is_told_as_passing() {
+        let error = ApiError::from(EngineError::from(livewatt_store::StoreError::DiskFull));
+        let retry = error.header().map(|(name, _)| name);
+        assert_eq!(retry, Some(header::RETRY_AFTER));
+        let (status, problem) = body(error);
+        assert_eq!(status, 503);
+        assert!(!problem.to_string().contains("disk"));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use utoipa::{
 
 use crate::{
     error::{Problem, TokenErrorResponse},
-    handlers::{health, linking, token, users, webhooks},
+    handlers::{health, linking, locations, market, tariffs, token, users, webhooks},
     operations::{Answer, Auth, Content, Operation, operations},
     pagination::PaginationCursors,
 };
@@ -242,6 +242,13 @@ fn components() -> Components {
         .add_sent::<users::UsersListEntry>()
         .add_sent::<users::UserResponse>()
         .add_sent::<linking::LinkUserResponse>()
+        .add_sent::<locations::LocationResponse>()
+        .add_sent::<tariffs::TariffRate>()
+        .add_sent::<tariffs::LocationTariffScheduleEntry>()
+        .add_sent::<tariffs::ClientPricing>()
+        .add_sent::<tariffs::LocationPricingSettings>()
+        .add_sent::<tariffs::LocationPriceList>()
+        .add_sent::<market::MarketPriceEntry>()
         .add_sent::<webhooks::WebhookResponse>()
         .add_sent::<webhooks::TestFirehoseWebhook>()
         .add_sent::<health::Integration>()
@@ -257,12 +264,24 @@ fn components() -> Components {
         .add::<token::TokenRequest>()
         .add::<linking::LinkUserPayload>()
         .add::<linking::RelinkUserPayload>()
+        .add::<locations::LocationPayload>()
+        .add::<locations::PartialLocation>()
+        .add::<locations::ChargerUpdatePayload>()
+        .add::<locations::HvacUpdatePayload>()
+        .add::<tariffs::LocationTariffInterval>()
         .add::<webhooks::WebhookCreatePayload>()
         .add::<webhooks::WebhookUpdatePayload>()
         .with("IntegrationList", list_of("Integration"))
         .with("VendorHealthList", list_of("VendorHealth"))
         .with("PaginatedUsersListResponse", page_of("UsersListEntry"))
         .with("PaginatedWebhookList", page_of("WebhookResponse"))
+        .with("PaginatedLocationList", page_of("LocationResponse"))
+        .with("Tariff", list_of("TariffRate"))
+        .with("MarketPriceList", list_of("MarketPriceEntry"))
+        .with(
+            "LocationTariffSchedule",
+            list_of("LocationTariffScheduleEntry"),
+        )
         .with("PaginatedVehicleList", page_of("Vehicle"))
         .with("PaginatedChargerList", page_of("Charger"))
         .with("PaginatedHVACList", page_of("Hvac"))

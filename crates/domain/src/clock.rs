@@ -1,7 +1,13 @@
 //! The time, injected. Nothing in Livewatt asks the operating system for the time but
 //! [`SystemClock`]; a lint forbids it, so that a day of fleet time can run in seconds.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -16,6 +22,14 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
     fn for_real(&self, stretch: SignedDuration) -> SignedDuration {
         stretch
     }
+
+    /// Takes over the time of a clock that several machines share, which showed `shared` within the
+    /// last `since`. Returns how far the machine's own clock is ahead of it; `None` for a clock that
+    /// goes its own way.
+    fn follow(&self, shared: Timestamp, since: Duration) -> Option<SignedDuration> {
+        let _ = (shared, since);
+        None
+    }
 }
 
 /// The clock of the operating system.
@@ -29,6 +43,53 @@ impl Clock for SystemClock {
     )]
     fn now(&self) -> Timestamp {
         to_millisecond(Timestamp::now())
+    }
+}
+
+/// The clock of a machine among several that write to one database. What two of them write about one
+/// device is compared by its times, so their clocks must agree: it begins with the machine's own time,
+/// goes on by the machine's steady clock, which nobody sets, and takes over a shared time from which
+/// it differs.
+#[derive(Debug)]
+pub struct SharedClock {
+    own: Arc<dyn Clock>,
+    made: Instant,
+    /// What it showed when it was made, by what is known now; milliseconds since 1970.
+    origin: AtomicI64,
+}
+
+/// By so little two clocks may differ: machines that are set by the network's time are closer.
+const TOLERANCE: SignedDuration = SignedDuration::from_secs(1);
+
+impl SharedClock {
+    /// A clock that begins with the time of `own`.
+    pub fn new(own: Arc<dyn Clock>) -> Self {
+        Self {
+            made: Instant::now(),
+            origin: AtomicI64::new(own.now().as_millisecond()),
+            own,
+        }
+    }
+}
+
+impl Clock for SharedClock {
+    fn now(&self) -> Timestamp {
+        let elapsed = i64::try_from(self.made.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let now = self.origin.load(Ordering::Relaxed).saturating_add(elapsed);
+        Timestamp::from_millisecond(now).unwrap_or(Timestamp::MAX)
+    }
+
+    fn follow(&self, shared: Timestamp, since: Duration) -> Option<SignedDuration> {
+        let since = SignedDuration::try_from(since).unwrap_or(SignedDuration::MAX);
+        // An answer that took long tells a time that was.
+        if since <= TOLERANCE {
+            let ahead = self.now().duration_since(shared);
+            if ahead > TOLERANCE + since || ahead < -TOLERANCE {
+                let by = i64::try_from(ahead.as_millis()).unwrap_or_default();
+                self.origin.fetch_sub(by, Ordering::Relaxed);
+            }
+        }
+        Some(self.own.now().duration_since(shared))
     }
 }
 
@@ -103,5 +164,38 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shared_clock_follows_what_it_differs_from_and_nothing_else() {
+        let true_time: Timestamp = "2026-03-02T06:00:00Z".parse().unwrap();
+        let later = |by| true_time.checked_add(by).unwrap();
+        let hour = SignedDuration::from_hours(1);
+        let own = ManualClock::starting_at(later(hour));
+        let clock = SharedClock::new(Arc::new(own.clone()));
+        let is_near = |clock: &SharedClock, at| clock.now().duration_since(at).abs() < TOLERANCE;
+        assert!(is_near(&clock, later(hour)));
+        // An answer that took long is no time to go by.
+        clock.follow(true_time, Duration::from_secs(5));
+        assert!(is_near(&clock, later(hour)));
+        assert_eq!(clock.follow(true_time, Duration::ZERO), Some(hour));
+        assert!(is_near(&clock, true_time));
+        // Whoever sets the machine's clock changes nothing.
+        own.set(later(-hour));
+        assert!(is_near(&clock, true_time));
+        assert_eq!(clock.follow(true_time, Duration::ZERO), Some(-hour));
+        assert!(is_near(&clock, true_time));
+        // So little is the way of the answer.
+        let before = clock.now();
+        clock.follow(
+            later(SignedDuration::from_millis(300)),
+            Duration::from_millis(10),
+        );
+        assert!(clock.now().duration_since(before) < SignedDuration::from_millis(300));
     }
 }

@@ -67,6 +67,8 @@ uuid_id! {
     LinkSessionId;
     /// A charging session.
     ChargingSessionId;
+    /// A place of an end user.
+    LocationId;
 }
 
 /// The customer's own name for a user: any non-empty string.
@@ -145,8 +147,22 @@ impl AccountId {
     }
 }
 
+impl LocationId {
+    /// The partition whose owner sees to it that devices are placed anew after a change.
+    pub fn partition(self) -> u16 {
+        partition_of(self.0)
+    }
+}
+
 impl WebhookId {
     /// The partition whose owner delivers to this webhook, likewise.
+    pub fn partition(self) -> u16 {
+        partition_of(self.0)
+    }
+}
+
+impl ClientId {
+    /// The partition whose owner exports this client's log, likewise.
     pub fn partition(self) -> u16 {
         partition_of(self.0)
     }

@@ -19,14 +19,18 @@ pub mod history;
 pub mod id;
 pub mod kind;
 pub mod link;
+pub mod location;
 pub mod merge;
+pub mod money;
 pub mod partition;
 pub mod retry;
 pub mod scope;
 pub mod session;
+pub mod tariff;
 pub mod time;
 pub mod vendor;
 pub mod webhook;
+pub mod zone;
 
 /// The only API date this server speaks; every event carries it as `version`.
 pub const API_VERSION: &str = "2024-10-01";

@@ -23,6 +23,7 @@ use crate::{
     diff::{changed_paths, is_time_only},
     fact::{Completeness, Fact, Field, Observation, Presence, Reading},
     kind::DeviceKind,
+    location::{self, Places},
     scope::Ability,
 };
 
@@ -58,6 +59,17 @@ pub fn discover(new: NewDevice, observation: &Observation) -> Device {
 
 /// What `device` becomes by `observation`. Both are about the same device.
 pub fn merge(device: &Device, observation: &Observation, part: Part) -> Merged {
+    merge_among(device, observation, part, None)
+}
+
+/// The same among the Locations of the device's user: its Location follows its position. `None`
+/// leaves the Location as it is.
+pub fn merge_among(
+    device: &Device,
+    observation: &Observation,
+    part: Part,
+    places: Option<&Places>,
+) -> Merged {
     let mut merged = Merged {
         device: device.clone(),
         updated_fields: Vec::new(),
@@ -90,6 +102,9 @@ pub fn merge(device: &Device, observation: &Observation, part: Part) -> Merged {
     }
     if part == Part::Everything {
         derive(device.kind(), &mut document);
+        if let Some(places) = places {
+            location::place(device.kind(), &mut document, places, None);
+        }
         note_presence(&mut merged.device, &mut document, observation);
     }
     settle(&mut merged, document);
@@ -98,14 +113,19 @@ pub fn merge(device: &Device, observation: &Observation, part: Part) -> Merged {
 
 /// What `device` becomes when it cannot be reached through its vendor (`false`) or can again.
 pub fn set_reachable(device: &Device, is_reachable: bool) -> Merged {
+    let mut document = device.document.clone();
+    document.set_path("isReachable", is_reachable.into());
+    settled(device, document)
+}
+
+/// What `device` becomes with another document, by nobody's observation.
+pub(crate) fn settled(device: &Device, document: Document) -> Merged {
     let mut merged = Merged {
         device: device.clone(),
         updated_fields: Vec::new(),
         older: 0,
         from_future: 0,
     };
-    let mut document = device.document.clone();
-    document.set_path("isReachable", is_reachable.into());
     settle(&mut merged, document);
     merged
 }

@@ -81,6 +81,7 @@ impl Engine {
         for (account, _) in accounts {
             self.fleet.remove(account.id, self.now());
             self.close_station(&account);
+            self.forget_station(&account).await;
         }
         Ok(is_deleted)
     }

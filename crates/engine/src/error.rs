@@ -46,6 +46,12 @@ pub enum EngineError {
     /// There is no such device in this client.
     #[error("the requested asset was not found")]
     DeviceNotFound,
+    /// There is no such Location in this client.
+    #[error("could not find location {0}")]
+    LocationNotFound(String),
+    /// There is no such tariff in this client.
+    #[error("could not find tariff {0}")]
+    TariffNotFound(String),
     /// There is no such webhook in this client.
     #[error("could not find webhook {0}")]
     WebhookNotFound(String),
@@ -89,8 +95,9 @@ impl EngineError {
         }
     }
 
-    /// Whether the database failed, which it has told by itself: at once, and then now and then.
-    pub(crate) fn is_of_store(&self) -> bool {
+    /// Whether the database failed, or the right to write to it, and the same may succeed later. The
+    /// store has told of it by itself: at once, and then now and then.
+    pub fn is_of_store(&self) -> bool {
         matches!(self, Self::Internal { source, .. } if matches!(
             source.downcast_ref(),
             Some(
@@ -102,11 +109,27 @@ impl EngineError {
         ))
     }
 
+    /// Whether what was decided on has changed since it was read.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Internal { source, .. } if matches!(
+            source.downcast_ref(),
+            Some(StoreError::Conflict)
+        ))
+    }
+
     /// Whether another node has the right to write.
     pub(crate) fn is_fenced(&self) -> bool {
         matches!(self, Self::Internal { source, .. } if matches!(
             source.downcast_ref(),
             Some(StoreError::Fenced { .. })
+        ))
+    }
+
+    /// Whether somebody else changed a row since it was read.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Internal { source, .. } if matches!(
+            source.downcast_ref(),
+            Some(StoreError::Conflict)
         ))
     }
 

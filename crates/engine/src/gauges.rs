@@ -36,6 +36,11 @@ pub struct Figures {
     pub store: Option<StoreFigures>,
     /// Whether no other program can use the database: there are no nodes then.
     pub is_alone: bool,
+    /// Age of the oldest event that this node has still to export; zero if none is.
+    pub export_lag: SignedDuration,
+    /// Whether what is to carry wake-ups between nodes can; so does the database, if nothing else is
+    /// to.
+    pub wakes_are_carried: bool,
 }
 
 /// How an integration is doing.
@@ -92,6 +97,11 @@ impl Engine {
             longest_failure: failing_since.map_or(SignedDuration::ZERO, since),
             event_streams: self.listeners(),
             is_alone: self.membership.is_none(),
+            export_lag: self
+                .export_figures()
+                .map(|export| export.lag)
+                .unwrap_or_default(),
+            wakes_are_carried: self.bus_is_connected() != Some(false),
             store,
         }
     }
@@ -133,6 +143,9 @@ impl Figures {
         if self.is_alone {
             crate::cluster::publish_nothing();
         }
+        metrics::gauge!("livewatt_export_lag_seconds").set(self.export_lag.as_secs_f64());
+        metrics::counter!("livewatt_export_events_total").increment(0);
+        metrics::gauge!("livewatt_bus_connected").set(f64::from(u8::from(self.wakes_are_carried)));
         if let Some(store) = &self.store {
             webhooks("inactive").set(store.inactive_webhooks as f64);
             let bytes = |file| metrics::gauge!("livewatt_store_bytes", "file" => file);

@@ -11,7 +11,8 @@ use livewatt_domain::{
     event::Event,
     fact::{Completeness, Observation},
     id::{AccountId, ClientId, DeviceId},
-    merge::{Merged, Part, discover, merge, set_reachable},
+    location::Places,
+    merge::{Merged, Part, discover, merge_among, set_reachable},
 };
 use livewatt_store::{DeviceChange, DeviceHistory, StoreError, UnitOfWork, Wake};
 use livewatt_vendors::{DeviceTrouble, Inventory};
@@ -86,8 +87,7 @@ impl Engine {
         // The lock makes conflicts impossible on one node; elsewhere, reading again settles them.
         for _ in 0..3 {
             match self.try_ingest(account, &intake).await {
-                Err(EngineError::Internal { source, .. })
-                    if matches!(source.downcast_ref(), Some(StoreError::Conflict)) => {}
+                Err(error) if error.is_conflict() => {}
                 result => return result,
             }
         }
@@ -116,14 +116,18 @@ impl Engine {
         }
         let mut events = Vec::new();
         let mut samples = Samples::default();
-        for observation in intake.observations {
-            self.take_observation(
-                &account,
-                observation,
-                &mut drafts,
-                &mut samples,
-                &mut events,
-            );
+        if !intake.observations.is_empty() {
+            let places = self.places_of(account.client_id, &account.user_id).await?;
+            for observation in intake.observations {
+                self.take_observation(
+                    &account,
+                    observation,
+                    &places,
+                    &mut drafts,
+                    &mut samples,
+                    &mut events,
+                );
+            }
         }
         self.take_inventory(&account, intake, &mut drafts, &mut events);
         for (vendor_device, trouble) in intake.troubled {
@@ -169,6 +173,7 @@ impl Engine {
         &self,
         account: &Account,
         observation: &Observation,
+        places: &Places,
         drafts: &mut Drafts,
         samples: &mut Samples,
         events: &mut Vec<Event>,
@@ -184,7 +189,7 @@ impl Engine {
             return;
         };
         samples.take(&draft.device, observation);
-        let merged = merge(&draft.device, observation, Part::Everything);
+        let merged = merge_among(&draft.device, observation, Part::Everything, Some(places));
         metrics::counter!("livewatt_facts_older_total", "integration" => account.integration.clone())
             .increment(u64::from(merged.older));
         self.adopt(draft, merged, events);

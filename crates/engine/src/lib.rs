@@ -19,12 +19,16 @@ mod energy;
 pub mod entropy;
 pub mod error;
 pub mod events;
+pub mod export;
 pub mod fleet;
 pub mod freshness;
 pub mod gauges;
 mod ingest;
 pub mod link;
+pub mod locations;
+pub mod market;
 pub mod options;
+mod placing;
 mod poll;
 mod presence;
 pub mod push;
@@ -32,6 +36,7 @@ mod retention;
 pub mod runtime;
 pub mod stations;
 pub mod statistics;
+pub mod tariffs;
 mod tokens;
 pub mod users;
 mod vault;
@@ -57,7 +62,9 @@ use crate::{
     deliver::Deliveries,
     drift::Drifts,
     events::Feed,
+    export::Export,
     fleet::Fleet,
+    placing::KnownPlaces,
     poll::{breaker::Breakers, waiting::Waiting},
     presence::{Presence, StoredBudgets},
     retention::Retention,
@@ -84,12 +91,17 @@ pub struct Engine {
     deliveries: Deliveries,
     stations: Stations,
     feed: Feed,
+    /// What exports the log; `None` if nothing does.
+    export: Option<Export>,
     known_tokens: KnownTokens,
+    known_places: KnownPlaces,
     breakers: Breakers,
     drifts: Drifts,
     retention: Retention,
     waiting: Waiting,
     poll_wake: Notify,
+    /// Locations have changed: there are devices to be placed anew.
+    place_wake: Notify,
     /// Held while an account is linked: two links at a time must not make one account twice, or
     /// one too many.
     linking: tokio::sync::Mutex<()>,
@@ -148,6 +160,7 @@ impl Engine {
         let http = HttpPool::new(options.http.clone(), clock.clone(), budgets.clone())
             .map_err(|error| EngineError::internal("the HTTP client cannot be made", error))?;
         let deliveries = Deliveries::new(&options)?;
+        let export = options.export.clone().map(Export::new);
         let breakers = Breakers::new(
             options.parallel_per_vendor,
             options.breaker_threshold,
@@ -169,12 +182,15 @@ impl Engine {
             deliveries,
             stations: Stations::default(),
             feed: Feed::default(),
+            export,
             known_tokens: KnownTokens::default(),
+            known_places: KnownPlaces::default(),
             breakers,
             drifts: Drifts::default(),
             retention: Retention::default(),
             waiting: Waiting::default(),
             poll_wake: Notify::new(),
+            place_wake: Notify::new(),
             linking: tokio::sync::Mutex::default(),
         });
         engine.join().await?;

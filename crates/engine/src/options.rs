@@ -1,5 +1,7 @@
 //! Settings of an engine. Their defaults are what the commented default configuration shows.
 
+use std::sync::Arc;
+
 use livewatt_domain::{
     SignedDuration,
     retry::{Backoff, RetrySchedule},
@@ -7,7 +9,9 @@ use livewatt_domain::{
 use livewatt_vendors::http::HttpOptions;
 use url::Url;
 
-use crate::{cluster::ClusterOptions, egress::EgressPolicy};
+use crate::{
+    cluster::ClusterOptions, egress::EgressPolicy, export::EventSink, market::MarketOptions,
+};
 
 /// Settings of an engine.
 #[derive(Debug, Clone)]
@@ -48,6 +52,10 @@ pub struct EngineOptions {
     pub sample_retention: SignedDuration,
     /// Life time of access tokens.
     pub token_lifetime: SignedDuration,
+    /// How prices of markets are chosen.
+    pub market: MarketOptions,
+    /// Where the event log is exported to; `None` for nowhere.
+    pub export: Option<Arc<dyn EventSink>>,
     /// This node among others; without effect if no other program can use the database.
     pub cluster: ClusterOptions,
 }
@@ -84,6 +92,8 @@ impl EngineOptions {
             event_retention: SignedDuration::from_hours(30 * 24),
             sample_retention: SignedDuration::from_hours(30 * 24),
             token_lifetime: SignedDuration::from_hours(1),
+            market: MarketOptions::default(),
+            export: None,
             cluster: ClusterOptions::default(),
         }
     }

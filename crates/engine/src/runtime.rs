@@ -17,6 +17,8 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 /// Old slices of the log are looked for this often.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
 
+/// Changed Locations are looked for this often, beside the wake-ups.
+const PLACE_INTERVAL: Duration = Duration::from_secs(5);
 /// Gauges are set this often.
 const GAUGE_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -27,8 +29,10 @@ pub async fn run(engine: Arc<Engine>, stop: CancellationToken) {
     let loops = [
         tokio::spawn(poll_loop(engine.clone(), stop.clone(), tasks.clone())),
         tokio::spawn(deliver_loop(engine.clone(), stop.clone(), tasks.clone())),
+        tokio::spawn(export_loop(engine.clone(), stop.clone())),
         tokio::spawn(flush_loop(engine.clone(), stop.clone())),
         tokio::spawn(prune_loop(engine.clone(), stop.clone())),
+        tokio::spawn(place_loop(engine.clone(), stop.clone())),
         tokio::spawn(gauge_loop(engine.clone(), stop.clone())),
         tokio::spawn(cluster::run(engine.clone(), stop.clone())),
     ];
@@ -88,6 +92,20 @@ async fn deliver_loop(engine: Arc<Engine>, stop: CancellationToken, tasks: TaskT
     }
 }
 
+async fn export_loop(engine: Arc<Engine>, stop: CancellationToken) {
+    let Some(export) = &engine.export else {
+        return;
+    };
+    while !stop.is_cancelled() {
+        // Cut off, what is under way comes again after the next start.
+        tokio::select! {
+            _ = engine.export_due() => {}
+            () = stop.cancelled() => return,
+        }
+        nap(&engine, export.next_attempt_at(), &export.wake, &stop).await;
+    }
+}
+
 async fn flush_loop(engine: Arc<Engine>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(FLUSH_INTERVAL);
     loop {
@@ -108,6 +126,23 @@ async fn prune_loop(engine: Arc<Engine>, stop: CancellationToken) {
                 Err(error) => tracing::error!(error = %chain(&error), "pruning failed"),
             },
             () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn place_loop(engine: Arc<Engine>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match engine.place_due().await {
+            Ok(0) => {}
+            Ok(_) => continue,
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "devices are placed anew a little later");
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PLACE_INTERVAL) => {}
+            () = engine.place_wake.notified() => {}
+            () = stop.cancelled() => {}
         }
     }
 }

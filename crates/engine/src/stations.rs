@@ -54,6 +54,16 @@ struct StationCall {
     answer: oneshot::Sender<ocpp::Answer>,
 }
 
+/// Where a station is believed to be connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whereabouts {
+    Here,
+    /// A newer socket ends at another node.
+    Elsewhere,
+    /// Nobody has noted a socket.
+    Nowhere,
+}
+
 /// Why a call to a station brought no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum StationCallError {
@@ -149,8 +159,14 @@ impl Engine {
                     None => break,
                 },
                 _ = ticks.tick() => {
-                    if self.is_elsewhere(&station_id, number).await {
-                        break;
+                    match self.whereabouts(&station_id, number).await {
+                        Whereabouts::Here => {}
+                        Whereabouts::Elsewhere => break,
+                        Whereabouts::Nowhere => {
+                            if self.is_given_up(account, &station_id, number).await {
+                                break;
+                            }
+                        }
                     }
                     session.tick(self.now())
                 }
@@ -165,7 +181,8 @@ impl Engine {
             }
             !is_ours && map.contains_key(&station_id)
         };
-        let is_replaced = is_replaced || self.is_elsewhere(&station_id, number).await;
+        let is_replaced =
+            is_replaced || self.whereabouts(&station_id, number).await == Whereabouts::Elsewhere;
         self.forget_socket(&station_id, number).await;
         tracing::info!(station.id = %station_id, account.id = %account, is_replaced, "station dropped off");
         if !is_replaced {
@@ -282,27 +299,47 @@ impl Engine {
         }
     }
 
-    /// Whether a newer socket of a station ends at another node. A database that cannot be asked is
-    /// no reason to drop a station.
-    async fn is_elsewhere(&self, station_id: &str, number: u64) -> bool {
+    /// Where all nodes believe a station to be. A database that cannot be asked is no reason to drop
+    /// it.
+    async fn whereabouts(&self, station_id: &str, number: u64) -> Whereabouts {
         let Some(members) = &self.membership else {
-            return false;
+            return Whereabouts::Here;
         };
         match members.socket_of(station_id).await {
-            Ok(Some(socket)) => socket.number != number,
-            // It was given up with its account, or noting it failed: noted again.
-            Ok(None) => {
+            Ok(Some(socket)) if socket.number != number => Whereabouts::Elsewhere,
+            Ok(None) => Whereabouts::Nowhere,
+            Ok(Some(_)) | Err(_) => Whereabouts::Here,
+        }
+    }
+
+    /// Whether the account of a station was given up, at whatever node.
+    async fn is_given_up(&self, account: AccountId, station_id: &str, number: u64) -> bool {
+        match self.store.find_account(account).await {
+            Ok(Some((account, _))) if account.status == AccountStatus::Active => {
+                // Noting it failed, or this node was silent for a while.
                 self.note_socket(station_id, number).await;
                 false
             }
+            Ok(_) => true,
             Err(_) => false,
         }
     }
 
-    /// Closes the socket of an account's station, if it is one and connected.
+    /// Closes the socket of an account's station, if it is one and connected here.
     pub(crate) fn close_station(&self, account: &Account) {
         if account.integration == INTEGRATION {
             self.stations.map().remove(&account.vendor_account_id);
+        }
+    }
+
+    /// Lets the node at which the station of an account is connected know that the account is no
+    /// longer there, or no longer to be used; it looks within seconds.
+    pub(crate) async fn forget_station(&self, account: &Account) {
+        if account.integration == INTEGRATION
+            && let Some(members) = &self.membership
+            && let Err(error) = members.forget_socket(&account.vendor_account_id).await
+        {
+            tracing::warn!(account.id = %account.id, %error, "a station may stay connected");
         }
     }
 

@@ -2,18 +2,20 @@
 
 use livewatt_domain::{
     account::{Account, AccountStatus},
-    id::{ClientId, UserId},
+    id::{AccountId, ClientId, UserId},
     kind::DeviceKind,
     vendor::VendorName,
 };
 use livewatt_store::{
-    AccountChange, AccountsOf, CredentialsChange, DeviceChange, Page, PageRequest, User,
+    AccountChange, AccountsOf, CredentialsChange, DeviceChange, Page, PageRequest, StoreError, User,
 };
 
 use crate::{Engine, EngineError, EngineResult, cluster::Letter};
 
 /// Longest wait for a vendor that is told that an account is given up.
 const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);
+/// How often something is decided anew about an account with which its owner goes on.
+const MOST_TRIES: u32 = 5;
 
 /// A kind of device that a user has linked under a vendor's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,14 +81,18 @@ impl Engine {
     /// # Errors
     /// [`EngineError::UserNotFound`], or if the database fails.
     pub async fn delete_user(&self, client: ClientId, user: &UserId) -> EngineResult<()> {
-        for account in self.accounts_of(client, user).await? {
-            self.let_go(&account).await?;
+        let accounts = self.accounts_of(client, user).await?;
+        for account in &accounts {
+            self.let_go(account).await?;
         }
-        if self.store.delete_user(client, user.clone()).await? {
-            Ok(())
-        } else {
-            Err(EngineError::UserNotFound(user.to_string()))
+        if !self.store.delete_user(client, user.clone()).await? {
+            return Err(EngineError::UserNotFound(user.to_string()));
         }
+        self.announce_places(client, user);
+        for account in &accounts {
+            self.forget_station(account).await;
+        }
+        Ok(())
     }
 
     /// Erases a user's vendor credentials; all else stays for when they link again. Silent.
@@ -105,11 +111,12 @@ impl Engine {
             let mut unit = self.unit_about(account.id, &news)?;
             unit.accounts.push(AccountChange::Save {
                 from_credentials: Some(account.credentials_version),
-                account,
+                account: account.clone(),
                 credentials: CredentialsChange::Erase,
                 schedule: None,
             });
             self.commit(client, unit).await?;
+            self.forget_station(&account).await;
         }
         Ok(())
     }
@@ -134,7 +141,7 @@ impl Engine {
                 .iter()
                 .any(|row| is_hit(&row.vendor, row.kind))
             {
-                self.disconnect(account, is_hit).await?;
+                self.disconnect(&account, is_hit).await?;
             }
         }
         Ok(())
@@ -142,21 +149,40 @@ impl Engine {
 
     async fn disconnect(
         &self,
-        mut account: Account,
+        account: &Account,
         is_hit: impl Fn(&VendorName, DeviceKind) -> bool,
     ) -> EngineResult<()> {
+        if account
+            .linked
+            .iter()
+            .all(|row| is_hit(&row.vendor, row.kind))
+        {
+            self.let_go(account).await?;
+        }
+        for _ in 0..MOST_TRIES {
+            match self.try_disconnect(account.id, &is_hit).await {
+                // The account is another node's, which goes on with it: read again.
+                Err(error) if error.is_conflict() => {}
+                done => return done,
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+
+    async fn try_disconnect(
+        &self,
+        id: AccountId,
+        is_hit: impl Fn(&VendorName, DeviceKind) -> bool,
+    ) -> EngineResult<()> {
+        let guard = self.fleet.lock_for_commit(id).await;
+        let Some((mut account, _)) = self.store.find_account(id).await? else {
+            return Ok(());
+        };
         account.linked.retain(|row| !is_hit(&row.vendor, row.kind));
         let is_empty = account.linked.is_empty();
-        if is_empty {
-            self.let_go(&account).await?;
-        }
-        let guard = self.fleet.lock_for_commit(account.id).await;
         let now = self.now();
-        let news = Letter::Changed {
-            account: account.id,
-        };
-        let mut unit = self.unit_about(account.id, &news)?;
-        for device in self.devices_of(account.id).await? {
+        let mut unit = self.unit_about(id, &Letter::Changed { account: id })?;
+        for device in self.devices_of(id).await? {
             if is_hit(&device.vendor, device.kind()) {
                 if account.status != AccountStatus::Deauthorized {
                     unit.events.push(self.event_maker(now).deleted(&device));
@@ -168,20 +194,20 @@ impl Engine {
             }
         }
         let client_id = account.client_id;
-        if is_empty {
-            unit.accounts.push(AccountChange::Delete(account.id));
-        } else {
-            unit.accounts.push(AccountChange::Save {
+        unit.accounts.push(match is_empty {
+            true => AccountChange::Delete(id),
+            false => AccountChange::Save {
                 account: account.clone(),
                 from_credentials: Some(account.credentials_version),
                 credentials: CredentialsChange::Keep,
                 schedule: None,
-            });
-        }
+            },
+        });
         self.commit(client_id, unit).await?;
         drop(guard);
-        if !is_empty {
-            self.reload_account(account.id).await?;
+        match is_empty {
+            true => self.forget_station(&account).await,
+            false => self.reload_account(id).await?,
         }
         Ok(())
     }

@@ -156,6 +156,12 @@ async fn status(State(engine): State<Arc<Engine>>) -> Result<Json<ServerStatus>,
         poll_lag_seconds: oldest_overdue.as_secs(),
         events_behind: engine.events_behind().await?,
         paused_vendors: engine.paused_vendors(),
+        bus_is_connected: engine.bus_is_connected(),
+        export: engine.export_figures().map(|export| ExportStatus {
+            sink: export.sink.to_owned(),
+            lag_seconds: export.lag.as_secs(),
+            error: export.error,
+        }),
     }))
 }
 
@@ -177,6 +183,24 @@ pub struct ServerStatus {
     pub events_behind: u32,
     /// Integrations that do not answer, so that calls to them pause.
     pub paused_vendors: Vec<String>,
+    /// Whether NATS, which is to carry wake-ups, can be reached; null if it is not to.
+    #[serde(default)]
+    pub bus_is_connected: Option<bool>,
+    /// How the export of events is doing; null if there is none.
+    #[serde(default)]
+    pub export: Option<ExportStatus>,
+}
+
+/// How an export of events is doing.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportStatus {
+    /// To where.
+    pub sink: String,
+    /// Age of the oldest event that this node has still to export.
+    pub lag_seconds: i64,
+    /// Why the last events were not taken.
+    pub error: Option<String>,
 }
 
 /// Asks the server of a directory how it is doing; `None` if none runs there.

@@ -1,12 +1,16 @@
 //! Settings: the commented default file, then a file, the environment, and flags. All of it is
 //! checked before a socket is opened.
 
-use std::{collections::HashMap, net::SocketAddr, path::PathBuf};
+use std::{collections::HashMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use config::{Config, Environment, File, FileFormat};
 use livewatt_domain::SignedDuration;
-use livewatt_engine::{EgressPolicy, EngineOptions, Vault, cluster::ClusterOptions};
+use livewatt_engine::{
+    EgressPolicy, EngineOptions, Vault,
+    cluster::ClusterOptions,
+    market::{MarketOptions, PriceFiles},
+};
 use livewatt_store::{PostgresOptions, SqliteOptions};
 use livewatt_vendors::Secret;
 use serde::Deserialize;
@@ -31,8 +35,12 @@ pub struct Settings {
     pub events: EventSettings,
     /// Energy.
     pub energy: EnergySettings,
+    /// Where the event log is exported to.
+    pub export: ExportSettings,
     /// Webhooks.
     pub webhooks: WebhookSettings,
+    /// Prices of markets.
+    pub prices: PriceSettings,
     /// Calls to vendors.
     pub vendors: VendorSettings,
     /// Charge points.
@@ -73,6 +81,7 @@ pub struct StoreSettings {
 pub struct ClusterSettings {
     pub name: String,
     pub lease_secs: u32,
+    pub nats_url: Secret,
 }
 
 /// Keys.
@@ -100,6 +109,26 @@ pub struct EnergySettings {
     pub sample_retention_days: u32,
 }
 
+/// Where the event log is exported to.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml explains every key")]
+pub struct ExportSettings {
+    pub nats: NatsExportSettings,
+}
+
+/// A stream of NATS JetStream.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml explains every key")]
+pub struct NatsExportSettings {
+    pub url: Secret,
+    pub stream: String,
+    pub subject_prefix: String,
+    pub create_stream: bool,
+    pub max_age_days: u32,
+}
+
 /// Webhooks.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -109,6 +138,16 @@ pub struct WebhookSettings {
     pub lanes: u16,
     pub heartbeat_secs: u32,
     pub dangerous_allow_private_receivers: bool,
+}
+
+/// Prices of markets.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.default.toml explains every key")]
+pub struct PriceSettings {
+    pub directory: PathBuf,
+    pub order: Vec<String>,
+    pub max_age_hours: u32,
 }
 
 /// Calls to vendors.
@@ -196,6 +235,7 @@ impl Settings {
                 "energy.sample_retention_days",
                 self.energy.sample_retention_days == 0,
             ),
+            ("prices.max_age_hours", self.prices.max_age_hours == 0),
             ("webhooks.timeout_secs", self.webhooks.timeout_secs == 0),
             ("webhooks.lanes", self.webhooks.lanes == 0),
             ("vendors.timeout_secs", self.vendors.timeout_secs == 0),
@@ -213,6 +253,29 @@ impl Settings {
         }
         if self.cluster.lease_secs < 3 {
             bail!("cluster.lease_secs must be at least 3");
+        }
+        if !self.cluster.nats_url.reveal().is_empty() {
+            check_nats_url("cluster.nats_url", self.cluster.nats_url.reveal())?;
+            if database.is_empty() {
+                bail!("cluster.nats_url needs store.url: a node that is alone wakes nobody");
+            }
+        }
+        let NatsExportSettings {
+            url,
+            stream,
+            subject_prefix,
+            ..
+        } = &self.export.nats;
+        if !url.reveal().is_empty() {
+            check_nats_url("export.nats.url", url.reveal())?;
+        }
+        if !is_words(stream, "-_") {
+            bail!("export.nats.stream must be of letters, digits, - and _");
+        }
+        if !is_words(subject_prefix, "-_.") || subject_prefix.split('.').any(str::is_empty) {
+            bail!(
+                "export.nats.subject_prefix must be words of letters, digits, - and _ with dots between"
+            );
         }
         if !self.server.public_url.is_empty() {
             self.public_url(self.server.listen)?;
@@ -261,6 +324,15 @@ impl Settings {
             SignedDuration::from_hours(24 * i64::from(self.events.retention_days));
         options.sample_retention =
             SignedDuration::from_hours(24 * i64::from(self.energy.sample_retention_days));
+        options.market = MarketOptions {
+            order: self.prices.order.clone(),
+            max_age: SignedDuration::from_hours(self.prices.max_age_hours.into()),
+            sources: Vec::new(),
+        };
+        if !self.prices.directory.as_os_str().is_empty() {
+            let files = PriceFiles::new(self.prices.directory.clone());
+            options.market.sources.push(Arc::new(files));
+        }
         options.cluster = ClusterOptions {
             name: self.cluster.name.clone(),
             ..ClusterOptions::with_lease(self.cluster.lease_secs)
@@ -322,6 +394,25 @@ fn variables() -> HashMap<String, String> {
 
 fn is_postgres(url: &str) -> bool {
     url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
+
+/// Whether a text is of letters, digits and some other characters.
+fn is_words(text: &str, others: &str) -> bool {
+    let is_known = |c: char| c.is_ascii_alphanumeric() || others.contains(c);
+    !text.is_empty() && text.chars().all(is_known)
+}
+
+/// Refuses what is no list of NATS servers. What is refused may hold a password, so it is not shown.
+fn check_nats_url(key: &str, text: &str) -> anyhow::Result<()> {
+    for server in text.split(',').map(str::trim) {
+        let is_known = Url::parse(server).is_ok_and(|url| {
+            matches!(url.scheme(), "nats" | "tls") && url.host_str().is_some_and(|h| !h.is_empty())
+        });
+        if !is_known {
+            bail!("{key} must be nats:// or tls:// addresses with commas between them");
+        }
+    }
+    Ok(())
 }
 
 fn web_address(key: &str, text: &str) -> anyhow::Result<Url> {

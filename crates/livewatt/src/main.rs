@@ -6,11 +6,14 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use livewatt::{
     admin::{Administration, ClientRow, NewClient},
+    backup::{self, BackupArgs},
     bench::{self, BenchArgs, PeerCommand},
     config::{DEFAULTS, Settings},
     demo::{self, DemoArgs},
     doctor,
     freshness::{self, FreshnessArgs},
+    health,
+    migrate::{self, MigrateCommand},
     nodes::{self, NodesArgs},
     sandbox::{self, SandboxArgs},
     serve::{ServeOptions, Server, bind},
@@ -71,6 +74,18 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Ask the server that listens on this machine whether it works: for a container's health check.
+    ///
+    /// Ends with 0 if it does, 1 if it does not.
+    Health,
+    /// Copy the database in the directory, also while the server runs.
+    Backup(BackupArgs),
+    /// Tell a database that was put back to an older state of that, before its servers start.
+    ///
+    /// New events then come after all that were made before, also those that the older state does
+    /// not know, so that no reader of the event log passes over them. A copy made by `livewatt
+    /// backup` has been told so already.
+    MarkRestored,
     /// Measure how fast this program is on this machine, beside the least that would do.
     Bench(BenchArgs),
     /// Runs beside a bench, started by it.
@@ -80,6 +95,9 @@ enum Command {
     Freshness(FreshnessArgs),
     /// The nodes that share a PostgreSQL database, and how many partitions each owns.
     Nodes(NodesArgs),
+    /// Move an installation to another database.
+    #[command(subcommand)]
+    Migrate(MigrateCommand),
     /// Print the OpenAPI document of the API.
     Openapi,
     /// Print the commented default settings.
@@ -170,6 +188,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Client(command) => client(&settings, command).await,
         // Done before, since it must also look at settings that cannot be used.
         Command::Doctor { .. } => Ok(()),
+        Command::Health => health::run(&settings).await,
+        Command::Backup(args) => backup::run(&settings, &args).await,
+        Command::MarkRestored => backup::mark_restored(&settings).await,
         Command::Bench(args) => {
             telemetry::start_logs(&settings.log)?;
             bench::run(
@@ -182,6 +203,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::BenchPeer(command) => bench::run_peer(&command).await,
         Command::Freshness(args) => freshness::run(&settings, &args).await,
         Command::Nodes(args) => nodes::run(&settings, &args).await,
+        Command::Migrate(command) => migrate::run(&settings, &command).await,
         Command::Openapi => {
             say(&livewatt_api::openapi()
                 .to_pretty_json()
@@ -254,7 +276,13 @@ async fn serve(settings: &Settings) -> anyhow::Result<()> {
     }
     say(&format!("livewatt listens on http://{}", server.address));
     tracing::info!(address = %server.address, public_url = %server.public_url, "ready");
-    interrupted.await?;
+    tokio::select! {
+        interrupted = interrupted => interrupted?,
+        () = server.stopping() => {
+            server.wait().await?;
+            anyhow::bail!("the server has stopped by itself; the log says why");
+        }
+    }
     tracing::info!("stopping");
     server.shut_down().await
 }

@@ -4,15 +4,19 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use livewatt_api::ApiOptions;
-use livewatt_domain::{clock::Clock, entropy::Entropy, id::ClientId};
-use livewatt_engine::{Engine, EngineOptions, EngineParts, SystemEntropy, runtime};
+use livewatt_domain::{
+    clock::{Clock, SharedClock, SystemClock},
+    entropy::Entropy,
+    id::ClientId,
+};
+use livewatt_engine::{Engine, EngineOptions, EngineParts, SystemEntropy, cluster::Bus, runtime};
 use livewatt_store::{PostgresStore, SqliteOptions, SqliteStore, Store};
 use livewatt_vendors::{Registry, Secret};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::{admin, config::Settings, http, integrations, telemetry};
+use crate::{admin, config::Settings, http, integrations, nats, telemetry};
 
 /// How long requests under way may take when the server stops.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -47,6 +51,10 @@ pub struct ServeOptions {
     pub stepped: bool,
     /// Other integrations than those that the settings switch on.
     pub vendors: Option<Registry>,
+    /// Another database than that of the settings.
+    pub store: Option<Arc<dyn Store>>,
+    /// Another way to wake nodes than the settings name.
+    pub bus: Option<Arc<dyn Bus>>,
     /// Changes to the engine's settings that no configuration key has.
     pub tune: Option<fn(&mut EngineOptions)>,
 }
@@ -70,20 +78,29 @@ impl Server {
             None => integrations::registry(settings)?,
         };
         let vault = settings.vault()?;
-        let store = open_store(settings).await?;
+        let entropy = options.entropy.unwrap_or_else(|| Arc::new(SystemEntropy));
+        let store = match options.store {
+            Some(store) => store,
+            None => open_store(settings).await?,
+        };
         let mut engine_options = settings.engine_options(public_url.clone());
         engine_options.cluster.name = settings.node_name(address);
         engine_options.cluster.address = address.to_string();
+        engine_options.cluster.bus = match options.bus {
+            Some(bus) => Some(bus),
+            None => nats::bus(settings, store.as_ref(), entropy.as_ref()).await?,
+        };
+        if !settings.export.nats.url.reveal().is_empty() {
+            engine_options.export = Some(Arc::new(nats::JetStreamSink::new(&settings.export.nats)));
+        }
         if let Some(tune) = options.tune {
             tune(&mut engine_options);
         }
         let engine = Engine::start(EngineParts {
             store,
             vendors,
-            clock: options
-                .clock
-                .unwrap_or_else(|| Arc::new(livewatt_domain::clock::SystemClock)),
-            entropy: options.entropy.unwrap_or_else(|| Arc::new(SystemEntropy)),
+            clock: options.clock.unwrap_or_else(|| clock(settings)),
+            entropy,
             vault,
             options: engine_options,
         })
@@ -141,6 +158,12 @@ impl Server {
         self.stop.cancel();
     }
 
+    /// Waits until the server is told to stop, or stops by itself: another node has its name, or the
+    /// database needs a newer program.
+    pub fn stopping(&self) -> impl Future<Output = ()> + use<> {
+        self.stop.clone().cancelled_owned()
+    }
+
     /// Waits until the server has stopped, by [`Self::stop`] or by itself.
     ///
     /// # Errors
@@ -176,6 +199,15 @@ impl Server {
     pub async fn shut_down(self) -> anyhow::Result<()> {
         self.stop();
         self.wait().await
+    }
+}
+
+/// The time to go by.
+fn clock(settings: &Settings) -> Arc<dyn Clock> {
+    let own = Arc::new(SystemClock);
+    match settings.postgres() {
+        Some(_) => Arc::new(SharedClock::new(own)),
+        None => own,
     }
 }
 

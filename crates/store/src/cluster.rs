@@ -97,6 +97,8 @@ pub enum Wake {
     Webhook(WebhookId),
     /// A client's tokens no longer count.
     Tokens(ClientId),
+    /// Locations of a client's users have changed.
+    Locations(ClientId),
 }
 
 /// Where a socket of a charge point ends.
@@ -150,6 +152,8 @@ pub trait Cluster: Send + Sync + std::fmt::Debug + 'static {
     async fn open_socket(&self, socket: StationSocket) -> StoreResult<()>;
     /// Forgets a socket, if it is still the one noted.
     async fn close_socket(&self, socket: StationSocket) -> StoreResult<()>;
+    /// Forgets the socket of a station, wherever it ends.
+    async fn forget_socket(&self, station_id: &str) -> StoreResult<()>;
     /// The socket of a station, if its node was heard of within `lease`.
     async fn socket_of(
         &self,
@@ -172,6 +176,7 @@ impl std::fmt::Display for Wake {
             Self::Released => f.write_str("r"),
             Self::Webhook(id) => write!(f, "w{id}"),
             Self::Tokens(client) => write!(f, "t{client}"),
+            Self::Locations(client) => write!(f, "p{client}"),
         }
     }
 }
@@ -187,6 +192,7 @@ impl std::str::FromStr for Wake {
             'l' => rest.parse().map(Self::Letter).map_err(|_| UnknownWake),
             'w' => rest.parse().map(Self::Webhook).map_err(|_| UnknownWake),
             't' => rest.parse().map(Self::Tokens).map_err(|_| UnknownWake),
+            'p' => rest.parse().map(Self::Locations).map_err(|_| UnknownWake),
             'r' if rest.is_empty() => Ok(Self::Released),
             _ => Err(UnknownWake),
         }
@@ -211,6 +217,7 @@ mod tests {
             Wake::Released,
             Wake::Webhook(WebhookId(id)),
             Wake::Tokens(ClientId(id)),
+            Wake::Locations(ClientId(id)),
         ] {
             assert_eq!(wake.to_string().parse(), Ok(wake));
         }

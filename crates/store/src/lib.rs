@@ -18,8 +18,10 @@ mod error;
 mod flush;
 mod groups;
 mod inspection;
+mod places;
 mod postgres;
 mod sqlite;
+mod transfer;
 mod types;
 mod values;
 
@@ -29,8 +31,10 @@ pub use cluster::{
 };
 pub use error::{BoxError, StoreError, StoreResult};
 pub use inspection::Inspection;
+pub use places::*;
 pub use postgres::{PostgresOptions, PostgresStore};
-pub use sqlite::{CommitStats, SqliteOptions, SqliteStore};
+pub use sqlite::{Backup, CommitStats, SqliteOptions, SqliteStore};
+pub use transfer::{Beginning, TableSum, Transfer, TransferProgress, TransferredTable};
 pub use types::*;
 
 use std::sync::Arc;
@@ -42,11 +46,14 @@ use livewatt_domain::{
     client::Client,
     device::{Device, DeviceText},
     history::Piece,
-    id::{AccountId, ChargingSessionId, ClientId, DeviceId, UserId, WebhookId},
+    id::{AccountId, ChargingSessionId, ClientId, DeviceId, LocationId, UserId, WebhookId},
     kind::DeviceKind,
     link::LinkSession,
+    location::Location,
+    money::Currency,
     partition::Partitions,
     session::ChargingSession,
+    tariff::{LocationTariff, MarketPrice, Tariff, TariffId},
     webhook::{DeliveryAttempt, Lane, Position, Webhook},
 };
 
@@ -178,6 +185,92 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         })
     }
 
+    // ---- locations --------------------------------------------------------------------------
+
+    /// Adds a Location. False if its user has as many as a user can have; fails with
+    /// [`StoreError::Conflict`] if there is no such user.
+    async fn create_location(&self, location: Location) -> StoreResult<bool>;
+    /// A Location of a client.
+    async fn find_location(
+        &self,
+        client: ClientId,
+        id: LocationId,
+    ) -> StoreResult<Option<Location>>;
+    /// A client's Locations, newest first; of one user if given.
+    async fn list_locations(
+        &self,
+        client: ClientId,
+        user: Option<UserId>,
+        page: PageRequest,
+    ) -> StoreResult<Page<Location>>;
+    /// All Locations of a user, oldest first.
+    async fn locations_of_user(&self, client: ClientId, user: UserId)
+    -> StoreResult<Vec<Location>>;
+    /// Changes a Location, and returns it as it is then; `None` if there is none.
+    async fn update_location(
+        &self,
+        client: ClientId,
+        id: LocationId,
+        patch: LocationPatch,
+    ) -> StoreResult<Option<Location>>;
+    /// Deletes a Location, and returns it as it was; `None` if there is none.
+    async fn delete_location(
+        &self,
+        client: ClientId,
+        id: LocationId,
+    ) -> StoreResult<Option<Location>>;
+    /// The oldest changes of Locations in partitions, each noted together with itself: what devices
+    /// have still to be placed anew by. Those of a user who is deleted go too.
+    async fn location_changes(
+        &self,
+        of: Partitions,
+        limit: u32,
+    ) -> StoreResult<Vec<LocationChange>>;
+    /// Forgets changes of Locations by their numbers.
+    async fn forget_location_changes(&self, numbers: Vec<i64>) -> StoreResult<()>;
+
+    // ---- tariffs and prices -----------------------------------------------------------------
+
+    /// Puts the rates of a tariff. What they were before stays known; the same rates again change
+    /// nothing, and a moment before that of the last ones counts as the one after it.
+    async fn save_tariff(&self, client: ClientId, tariff: Tariff) -> StoreResult<()>;
+    /// A tariff with its present rates.
+    async fn find_tariff(&self, client: ClientId, id: TariffId) -> StoreResult<Option<Tariff>>;
+    /// Hangs a tariff at a Location in place of the one before, by the same rules. False if the
+    /// client has no such Location.
+    async fn hang_tariff(&self, client: ClientId, hung: LocationTariff) -> StoreResult<bool>;
+    /// What decides the prices at a Location; `None` if there is none.
+    async fn location_prices(
+        &self,
+        client: ClientId,
+        id: LocationId,
+    ) -> StoreResult<Option<LocationPrices>>;
+    /// Sets currency and price area of a Location. False if there is none.
+    async fn set_location_pricing(
+        &self,
+        client: ClientId,
+        id: LocationId,
+        pricing: LocationPricing,
+    ) -> StoreResult<bool>;
+    /// The currency of a client's tariffs, if it was set.
+    async fn client_currency(&self, client: ClientId) -> StoreResult<Option<Currency>>;
+    /// Sets the currency of a client's tariffs, or none.
+    async fn set_client_currency(
+        &self,
+        client: ClientId,
+        currency: Option<Currency>,
+    ) -> StoreResult<()>;
+    /// Adds prices of a market. What the same source told before for the same time goes.
+    async fn save_market_prices(&self, upload: MarketUpload) -> StoreResult<()>;
+    /// The prices of a market's area that touch a time, by source and beginning.
+    async fn market_prices(
+        &self,
+        client: ClientId,
+        area: String,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> StoreResult<Vec<MarketPrice>>;
+
     // ---- writing what happened --------------------------------------------------------------
 
     /// The number of the present fence of each partition, after raising all of them: whoever held
@@ -259,6 +352,13 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// `now` tells which slices are dated in the future, by a clock that was wrong.
     async fn prune(&self, keep_from: Timestamp, now: Timestamp) -> StoreResult<u32>;
 
+    /// Leaves a gap in the positions of every client's log, larger than any number of events that an
+    /// installation makes in its life. For a database that was put back to an older state: of the
+    /// positions after that state some were given out and forgotten. A reader that holds one of them
+    /// would pass over whatever is given the same position anew; beyond the gap everything comes
+    /// after it.
+    async fn skip_positions(&self) -> StoreResult<()>;
+
     // ---- webhooks ---------------------------------------------------------------------------
 
     /// Adds a webhook whose lanes all start at `cursor`. Fails with [`StoreError::Duplicate`] if
@@ -293,6 +393,14 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         id: WebhookId,
         limit: u32,
     ) -> StoreResult<Vec<DeliveryAttempt>>;
+
+    // ---- exports ----------------------------------------------------------------------------
+
+    /// The logs that are not exported to a sink to their end, in the order of their clients' IDs.
+    async fn exports_behind(&self, sink: String) -> StoreResult<Vec<ExportBehind>>;
+    /// Notes how far a log is exported. False if the client is gone. Fails with
+    /// [`StoreError::Fenced`] if another node exports it by now.
+    async fn save_export(&self, step: ExportStep) -> StoreResult<bool>;
 
     // ---- operation --------------------------------------------------------------------------
 

@@ -515,6 +515,10 @@ pub struct LoggedEvent {
     pub event: Event,
 }
 
+/// The gap that [`crate::Store::skip_positions`] leaves: thirty years of a thousand events a second.
+/// The range of positions has room for eight million of them.
+pub(crate) const POSITIONS_SKIPPED: i64 = 1 << 40;
+
 /// A piece of the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogPage {
@@ -544,6 +548,29 @@ pub struct LaneStep {
     pub revision: u64,
     /// The right to deliver, as the owner of the webhook's partition; `None` where only one
     /// program can use the database.
+    pub fence: Option<Fence>,
+}
+
+/// A log that is not exported to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExportBehind {
+    /// Whose it is.
+    pub client_id: ClientId,
+    /// What comes after this is still to be exported.
+    pub cursor: Position,
+}
+
+/// How far a log is exported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportStep {
+    /// To where.
+    pub sink: String,
+    /// Whose log.
+    pub client_id: ClientId,
+    /// All up to here is there. A cursor never moves back.
+    pub cursor: Position,
+    /// The right to export, as the owner of the client's partition; `None` where only one program
+    /// can use the database.
     pub fence: Option<Fence>,
 }
 

@@ -46,3 +46,18 @@ impl<T: Payload> FromRequest<ApiState> for JsonBody<T> {
             .map_err(|issues| T::refused(issues).into())
     }
 }
+
+/// A JSON body that is an array of objects with the fields of `T` and no others.
+#[derive(Debug)]
+pub(crate) struct JsonListBody<T>(pub(crate) Vec<T>);
+
+impl<T: Payload> FromRequest<ApiState> for JsonListBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, Self::Rejection> {
+        let bytes = read_body(request, state.options().body_limit).await?;
+        Fields::parse_list(&bytes)
+            .map(Self)
+            .map_err(|issues| T::refused(issues).into())
+    }
+}

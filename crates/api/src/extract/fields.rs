@@ -34,9 +34,17 @@ pub(crate) struct Fields {
 impl Fields {
     /// Reads a whole body.
     pub(crate) fn parse<T: Payload>(bytes: &[u8]) -> Result<T, Vec<Issue>> {
+        let value = Self::json(bytes, "must be a JSON object, but is empty")?;
+        let mut issues = Vec::new();
+        Self::object(value, "", &mut issues)
+            .filter(|_| issues.is_empty())
+            .ok_or(issues)
+    }
+
+    fn json(bytes: &[u8], if_empty: &str) -> Result<Value, Vec<Issue>> {
         let issue = |message: String| vec![Issue::new("", message)];
         if bytes.is_empty() {
-            return Err(issue("must be a JSON object, but is empty".to_owned()));
+            return Err(issue(if_empty.to_owned()));
         }
         let (value, twice) =
             json::read(bytes).map_err(|error| issue(format!("is not valid JSON: {error}")))?;
@@ -46,10 +54,22 @@ impl Fields {
                 .map(|path| Issue::new(path, "is given twice"))
                 .collect());
         }
+        Ok(value)
+    }
+
+    /// Reads a whole body that is an array of objects; paths begin with the index.
+    pub(crate) fn parse_list<T: Payload>(bytes: &[u8]) -> Result<Vec<T>, Vec<Issue>> {
+        let value = Self::json(bytes, "must be a JSON array, but is empty")?;
+        let Value::Array(items) = value else {
+            return Err(vec![Issue::new("", "must be an array")]);
+        };
         let mut issues = Vec::new();
-        Self::object(value, "", &mut issues)
-            .filter(|_| issues.is_empty())
-            .ok_or(issues)
+        let items = items.into_iter().enumerate();
+        let read: Vec<Option<T>> = items
+            .map(|(index, item)| Self::object(item, &index.to_string(), &mut issues))
+            .collect();
+        let read: Option<Vec<T>> = read.into_iter().collect();
+        read.filter(|_| issues.is_empty()).ok_or(issues)
     }
 
     /// Reads an object at a path.
@@ -87,6 +107,14 @@ impl Fields {
                 None
             }
         }
+    }
+
+    /// A field that must be there, if only as null.
+    pub(crate) fn required_nullable<T: FromField>(&mut self, name: &str) -> Option<Option<T>> {
+        if !self.rest.contains_key(name) {
+            self.issues.push(Issue::new(self.path(name), "is required"));
+        }
+        self.nullable(name)
     }
 
     /// A field that may be absent, but not null.
@@ -127,6 +155,16 @@ impl FromField for String {
                 None
             }
         }
+    }
+}
+
+impl FromField for f64 {
+    fn from_field(value: Value, path: &str, issues: &mut Vec<Issue>) -> Option<Self> {
+        let read = value.as_f64();
+        if read.is_none() {
+            issues.push(Issue::new(path, "must be a number"));
+        }
+        read
     }
 }
 
@@ -225,6 +263,23 @@ mod tests {
         assert_eq!(
             read(r#"{"scopes":[],"pin":"x"}"#),
             Some(Some("x".to_owned()))
+        );
+    }
+
+    #[test]
+    fn lists_name_what_is_wrong_by_its_index() {
+        let read = |json: &str| Fields::parse_list::<Inner>(json.as_bytes());
+        let paths = |json: &str| -> Vec<String> {
+            let issues = read(json).unwrap_err();
+            issues.into_iter().map(|issue| issue.path).collect()
+        };
+        assert_eq!(read(r#"[{"name":"a"}]"#), Ok(vec![Inner("a".to_owned())]));
+        assert_eq!(read("[]"), Ok(vec![]));
+        assert_eq!(paths("{}"), [""]);
+        assert_eq!(paths(""), [""]);
+        assert_eq!(
+            paths(r#"[{"name":"a"},{"name":1,"b":2},3]"#),
+            ["1.name", "1.b", "2"]
         );
     }
 

@@ -1,10 +1,14 @@
 //! Query parameters.
 
-use std::{borrow::Cow, convert::Infallible};
+use std::{borrow::Cow, convert::Infallible, ops::Range};
 
-use axum::{extract::FromRequestParts, http::request::Parts};
+use axum::{
+    extract::FromRequestParts,
+    http::{Uri, request::Parts},
+};
+use livewatt_domain::Timestamp;
 
-use crate::error::ApiError;
+use crate::error::{ApiError, ApiResult};
 
 /// The query parameters of a request. Those that nobody asks for are of no consequence.
 #[derive(Debug, Clone)]
@@ -13,7 +17,12 @@ pub(crate) struct QueryArgs(Vec<(String, String)>);
 impl QueryArgs {
     /// Those of a request.
     pub(crate) fn of(parts: &Parts) -> Self {
-        let query = parts.uri.query().unwrap_or_default();
+        Self::of_uri(&parts.uri)
+    }
+
+    /// Those of an address.
+    pub(crate) fn of_uri(uri: &Uri) -> Self {
+        let query = uri.query().unwrap_or_default();
         Self(
             url::form_urlencoded::parse(query.as_bytes())
                 .map(owned)
@@ -43,6 +52,22 @@ impl QueryArgs {
 
 fn owned((key, value): (Cow<'_, str>, Cow<'_, str>)) -> (String, String) {
     (key.into_owned(), value.into_owned())
+}
+
+/// A parameter that is a moment, if it is given.
+pub(crate) fn moment_arg(args: &QueryArgs, name: &'static str) -> ApiResult<Option<Timestamp>> {
+    let read = args.one(name)?.map(|text| {
+        text.parse()
+            .map_err(|_| ApiError::invalid(name, "must be a moment like 2026-03-02T06:00:00.000Z"))
+    });
+    read.transpose()
+}
+
+/// The range of time from `from` to `to`, which both must be given.
+pub(crate) fn range_args(args: &QueryArgs) -> ApiResult<Range<Timestamp>> {
+    let required =
+        |name| moment_arg(args, name)?.ok_or_else(|| ApiError::invalid(name, "is required"));
+    Ok(required("from")?..required("to")?)
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for QueryArgs {

@@ -1,12 +1,12 @@
 //! How fresh data is: why a device is as it is now, and how well promises were kept over a time.
 
 use axum::{Json, extract::State};
-use livewatt_domain::{SignedDuration, Timestamp, kind::DeviceKind};
+use livewatt_domain::{SignedDuration, kind::DeviceKind};
 use livewatt_engine::freshness::{Freshness, FreshnessReport, ReportQuery};
 
 use crate::{
     error::{ApiError, ApiResult},
-    extract::{Caller, PathArg, QueryArgs, vendor_arg},
+    extract::{Caller, PathArg, QueryArgs, moment_arg, vendor_arg},
     state::ApiState,
 };
 
@@ -35,8 +35,8 @@ pub(crate) async fn report(
     args: QueryArgs,
 ) -> ApiResult<Json<FreshnessReport>> {
     let now = state.engine().now();
-    let to = moment(&args, "to")?.unwrap_or(now);
-    let from = match moment(&args, "from")? {
+    let to = moment_arg(&args, "to")?.unwrap_or(now);
+    let from = match moment_arg(&args, "from")? {
         Some(from) => from,
         None => to.saturating_sub(DEFAULT_REACH).unwrap_or(to),
     };
@@ -58,12 +58,4 @@ pub(crate) async fn report(
         vendor: args.one("vendor")?.map(vendor_arg).transpose()?,
     };
     Ok(Json(state.engine().freshness_report(query).await?))
-}
-
-fn moment(args: &QueryArgs, name: &'static str) -> ApiResult<Option<Timestamp>> {
-    let read = args.one(name)?.map(|text| {
-        text.parse()
-            .map_err(|_| ApiError::invalid(name, "must be a moment like 2026-03-02T06:00:00.000Z"))
-    });
-    read.transpose()
 }

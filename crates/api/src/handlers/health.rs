@@ -1,5 +1,7 @@
 //! Which vendors can be linked, and how they are.
 
+use std::time::Duration;
+
 use axum::{Json, extract::State, http::StatusCode};
 use livewatt_domain::{kind::DeviceKind, scope::Scope};
 use livewatt_engine::Engine;
@@ -86,14 +88,19 @@ pub(crate) fn of_kind(kind: DeviceKind, State(state): State<ApiState>) -> Json<V
     Json(rows.collect())
 }
 
+/// Whoever asks whether this server is ready wants to know now: a database that has not answered by
+/// then is as good as none.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// `GET /health/ready`
 pub(crate) async fn ready(State(state): State<ApiState>) -> StatusCode {
-    match state.engine().check().await {
-        Ok(()) => StatusCode::NO_CONTENT,
-        Err(error) => {
+    match tokio::time::timeout(PATIENCE, state.engine().check()).await {
+        Ok(Ok(())) => StatusCode::NO_CONTENT,
+        Ok(Err(error)) => {
             ApiError::from(error).log();
             StatusCode::SERVICE_UNAVAILABLE
         }
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

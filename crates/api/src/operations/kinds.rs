@@ -4,14 +4,14 @@ use axum::{
     Json,
     extract::State,
     http::Method,
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use livewatt_domain::kind::DeviceKind;
 
-use super::{Auth, BAD_INPUT, HISTORY, NO_CONTENT, NO_DEVICE, Operation, PAGE, ok};
+use super::{Auth, BAD_INPUT, Content, HISTORY, NO_CONTENT, NO_DEVICE, Operation, PAGE, ok};
 use crate::{
-    extract::{Caller, PathArg, QueryArgs},
-    handlers::{devices, freshness, health, statistics},
+    extract::{Caller, JsonBody, PathArg, QueryArgs},
+    handlers::{devices, freshness, health, locations, statistics},
     pagination::PageArgs,
     state::ApiState,
 };
@@ -118,7 +118,7 @@ pub(super) fn device_rows(kind: DeviceKind) -> Vec<Operation> {
     type S = State<ApiState>;
     let (name, names, plural) = (kind.name(), names(kind), kind.plural());
     let one = format!("/{plural}/{{{}}}", names.id);
-    vec![
+    let mut rows = vec![
         Operation::new(
             names.list,
             Method::GET,
@@ -176,7 +176,33 @@ pub(super) fn device_rows(kind: DeviceKind) -> Vec<Operation> {
         .query(HISTORY)
         .answers([ok("DeviceEnergy"), BAD_INPUT, NO_DEVICE])
         .beside_contract(),
-    ]
+    ];
+    rows.extend(assignment(kind).map(|(id, body)| {
+        Operation::new(
+            id,
+            Method::PUT,
+            one,
+            format!("Say at which location a {name} is"),
+            put(
+                move |s: S, c: Caller, id: PathArg, body: JsonBody<locations::Assign>| {
+                    locations::assign(kind, s, c, id, body)
+                },
+            ),
+        )
+        .body(Content::Json(body))
+        .answers([ok(names.schema), BAD_INPUT, NO_DEVICE])
+    }));
+    rows
+}
+
+/// The operation that says where devices of a kind are, and its body; `None` for those that say so
+/// themselves.
+const fn assignment(kind: DeviceKind) -> Option<(&'static str, &'static str)> {
+    match kind {
+        DeviceKind::Charger => Some(("updateCharger", "ChargerUpdatePayload")),
+        DeviceKind::Hvac => Some(("updateHVAC", "HvacUpdatePayload")),
+        _ => None,
+    }
 }
 
 pub(super) fn health_row(kind: DeviceKind) -> Operation {

@@ -4,6 +4,7 @@
 //! the kind as data; only their operation IDs differ in ways that no rule explains.
 
 mod kinds;
+mod places;
 mod rows;
 
 use axum::{http::Method, routing::MethodRouter};
@@ -11,6 +12,7 @@ use livewatt_domain::kind::DeviceKind;
 
 use crate::state::ApiState;
 use kinds::{device_rows, health_row, names};
+use places::{location_rows, pricing_rows, tariff_rows};
 use rows::{
     event_rows, freshness_rows, intake_rows, service_rows, statistics_rows, token_rows, user_rows,
     webhook_rows,
@@ -167,6 +169,17 @@ const CHARGING: &[Query] = &[
         "Hours ahead of UTC; the old way to name a zone, for days and longer buckets",
     ),
 ];
+const PRICES: &[Query] = &[
+    text("from", "Moment in the first quarter hour; required"),
+    text(
+        "to",
+        "Moment after the last quarter hour's beginning; required",
+    ),
+];
+const SOURCE: &[Query] = &[text(
+    "source",
+    "Who says what these prices are; `upload` if absent",
+)];
 const ASSET_TYPES: &[Query] = &[text(
     "assetTypes",
     "Kinds of device, separated by commas; all if absent",
@@ -196,6 +209,7 @@ const fn refusal(status: u16, summary: &'static str) -> Answer {
 
 const NO_USER: Answer = refusal(404, "User does not exist");
 const NO_DEVICE: Answer = refusal(404, "Asset not found");
+const NO_LOCATION: Answer = refusal(404, "Location not found");
 const NO_WEBHOOK: Answer = refusal(404, "Webhook not found");
 const BAD_INPUT: Answer = refusal(400, "The input is not valid");
 const TOO_MANY_ATTEMPTS: Answer = refusal(429, "Too many attempts have failed; see Retry-After");
@@ -262,6 +276,9 @@ pub fn operations() -> Vec<Operation> {
     for kind in DeviceKind::ALL {
         group(names(kind).tag, device_rows(kind));
     }
+    group("Locations", location_rows());
+    group("Tariffs", tariff_rows());
+    group("Prices", pricing_rows());
     group("Webhooks", webhook_rows());
     group("Events", event_rows());
     group("Freshness", freshness_rows());

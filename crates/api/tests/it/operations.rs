@@ -34,7 +34,13 @@ fn the_table_is_the_contracts() {
             assert!(has, "{} answers {status}", row.id);
         }
     }
-    for tag in ["User Management", "Webhooks", "Service Health"] {
+    for tag in [
+        "User Management",
+        "Locations",
+        "Tariffs",
+        "Webhooks",
+        "Service Health",
+    ] {
         for known in contract.iter().filter(|known| known["tag"] == tag) {
             let is_served = rows.iter().any(|row| known["operationId"] == row.id);
             assert!(is_served, "{} is not served", known["operationId"]);

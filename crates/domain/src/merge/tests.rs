@@ -394,3 +394,67 @@ fn a_day_of_silence_is_no_event() {
     assert_eq!(merged.device.last_seen, later.received_at);
     assert_eq!(merged.device.document, known.document);
 }
+
+fn positioned(kind: DeviceKind, started: i64, metres_north: f64) -> Observation {
+    let mut observation = seen(kind, Via::Poll, started, started + 1);
+    let latitude = 59.0 + metres_north / 111_195.0;
+    observation.tell(vehicle::LATITUDE, Some(latitude), None);
+    observation.tell(vehicle::LONGITUDE, Some(10.0), None);
+    observation
+}
+
+#[test]
+fn the_location_follows_the_position_in_the_same_event() {
+    let location = crate::location::Location {
+        id: crate::id::LocationId(uuid::Uuid::from_u128(7)),
+        client_id: ClientId(uuid::Uuid::nil()),
+        user_id: "user-1".parse().unwrap(),
+        name: "Home".to_owned(),
+        position: crate::location::Position {
+            latitude: 59.0,
+            longitude: 10.0,
+        },
+        zone: crate::zone::Zone::UTC,
+        created_at: at(0),
+    };
+    let (here, nowhere) = (Places::of([&location]), Places::default());
+    let step = |device: &Device, seen: &Observation, places| {
+        merge_among(device, seen, Part::Everything, Some(places))
+    };
+    let id = Some(&Value::String(location.id.to_string()));
+    for kind in [DeviceKind::Vehicle, DeviceKind::Inverter, DeviceKind::Meter] {
+        let come = step(&device(kind), &positioned(kind, 1, 100.0), &here);
+        assert_eq!(come.device.document.path("location.id"), id);
+        let fields = ["location.id", "location.latitude"];
+        let told = |field: &&str| come.updated_fields.iter().any(|path| path == field);
+        assert!(fields.iter().all(told), "{:?}", come.updated_fields);
+        assert_eq!(come.device.version, 1, "one event tells both");
+        let same = step(&come.device, &positioned(kind, 2, 100.0), &here);
+        assert_eq!(same.updated_fields, Vec::<String>::new());
+        let near = step(&come.device, &positioned(kind, 3, 290.0), &here);
+        assert_eq!(near.device.document.path("location.id"), id);
+        let gone = step(&near.device, &positioned(kind, 4, 310.0), &here);
+        assert_eq!(gone.device.document.path("location.id"), Some(&Value::Null));
+        let as_it_was = merge(&near.device, &positioned(kind, 5, 900.0), Part::Everything);
+        assert_eq!(as_it_was.device.document.path("location.id"), id);
+        let silent = Observation {
+            completeness: Completeness::Complete,
+            ..seen(kind, Via::Poll, 6, 7)
+        };
+        let lost = step(&come.device, &silent, &here).device.document;
+        assert_eq!(lost.path("location.id"), Some(&Value::Null), "no position");
+    }
+
+    let charger = crate::location::assign(&device(DeviceKind::Charger), Some(location.id), at(9));
+    assert_eq!(
+        charger.updated_fields,
+        ["location.id", "location.lastUpdated"]
+    );
+    let seen_again = seen(DeviceKind::Charger, Via::Poll, 10, 11);
+    let kept = step(&charger.device, &seen_again, &here);
+    assert_eq!(kept.device.document.path("location.id"), id);
+    let orphan = step(&charger.device, &seen_again, &nowhere);
+    assert_eq!(orphan.updated_fields, ["lastSeen", "location.id"]);
+    let again = crate::location::assign(&charger.device, Some(location.id), at(12));
+    assert!(again.updated_fields.is_empty(), "it is there already");
+}

@@ -12,7 +12,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use livewatt_domain::{
     account::Trigger,
     fact::Observation,
-    id::{AccountId, DeviceId},
+    id::{AccountId, DeviceId, LocationId},
 };
 use livewatt_store::StoredLetter;
 use livewatt_vendors::ReadShape;
@@ -47,6 +47,17 @@ pub(crate) enum Letter {
     Linked { account: AccountId },
     /// What is known of the account no longer holds.
     Changed { account: AccountId },
+    /// A Location of its user came, moved or went: the devices are to be placed anew.
+    Place {
+        account: AccountId,
+        location: LocationId,
+    },
+    /// The customer says where a device is.
+    Assign {
+        account: AccountId,
+        device: DeviceId,
+        location: Option<LocationId>,
+    },
     /// The account is given up: its vendor is to be told while the credentials are there.
     LetGo { account: AccountId },
 }
@@ -58,6 +69,8 @@ impl Letter {
             | Self::Hint { account, .. }
             | Self::Linked { account }
             | Self::Changed { account }
+            | Self::Place { account, .. }
+            | Self::Assign { account, .. }
             | Self::LetGo { account } => *account,
         }
     }
@@ -160,6 +173,18 @@ impl Engine {
                 Ok(())
             }
             Letter::Changed { .. } => self.reload_account(account).await,
+            Letter::Place { location, .. } => self.place_here(account, location).await,
+            Letter::Assign {
+                device, location, ..
+            } => match self.assign_here(account, device, location).await {
+                // What is gone since, or no longer may be, needs nothing done.
+                Err(
+                    EngineError::Invalid(_)
+                    | EngineError::DeviceNotFound
+                    | EngineError::Precondition { .. },
+                ) => Ok(()),
+                done => done,
+            },
             Letter::Linked { .. } => {
                 self.reload_account(account).await?;
                 let found = self.store.find_account(account).await?;

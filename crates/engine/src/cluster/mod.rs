@@ -30,7 +30,7 @@ use std::{
 };
 
 use livewatt_domain::{
-    SignedDuration,
+    SignedDuration, Timestamp,
     entropy::Entropy,
     id::{AccountId, ClientId, WebhookId, uuid_v7},
     partition::Partitions,
@@ -94,6 +94,9 @@ impl Default for ClusterOptions {
     }
 }
 
+/// A clock that differs from the database's by more is worth a line in the log.
+const MOST_SKEW: SignedDuration = SignedDuration::from_secs(5);
+
 /// Time between two looks at the settings of all webhooks.
 const WEBHOOK_LOOK: Duration = Duration::from_secs(30);
 
@@ -116,15 +119,17 @@ pub(crate) struct Membership {
     heads: Mutex<HashMap<ClientId, Position>>,
     /// When the settings of webhooks were last looked at.
     looked_at_webhooks: Mutex<Option<Instant>>,
-    /// Another run has this node's name.
-    is_replaced: AtomicBool,
+    /// It must stop: another run has its name, or the database needs a newer program.
+    is_over: AtomicBool,
+    /// The machine's clock and the database's differ.
+    is_clock_wrong: AtomicBool,
 }
 
 impl Membership {
     pub(crate) fn new(
         cluster: Arc<dyn Cluster>,
         options: ClusterOptions,
-        now: livewatt_domain::Timestamp,
+        now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Self {
         let node = Node {
@@ -145,7 +150,8 @@ impl Membership {
             busy: Mutex::default(),
             heads: Mutex::default(),
             looked_at_webhooks: Mutex::default(),
-            is_replaced: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
+            is_clock_wrong: AtomicBool::new(false),
         }
     }
 
@@ -181,6 +187,11 @@ impl Membership {
         self.cluster
             .close_socket(self.socket(station_id, number))
             .await
+    }
+
+    /// Lets the node at which a station is connected know that it is no longer wanted.
+    pub(crate) async fn forget_socket(&self, station_id: &str) -> StoreResult<()> {
+        self.cluster.forget_socket(station_id).await
     }
 
     fn socket(&self, station_id: &str, number: u64) -> StationSocket {
@@ -245,6 +256,12 @@ impl Engine {
     /// # Errors
     /// If the database fails, or another run has taken this node's name.
     pub async fn keep_partitions(&self) -> EngineResult<()> {
+        let moves = self.membership.as_ref().map_or(0, |m| m.options.moves);
+        self.keep_partitions_giving(moves).await
+    }
+
+    /// The same, with at most so many partitions handed over.
+    async fn keep_partitions_giving(&self, moves: usize) -> EngineResult<()> {
         let Some(members) = &self.membership else {
             return Ok(());
         };
@@ -252,28 +269,32 @@ impl Engine {
         let options = &members.options;
         // From before it is asked: the database counts from later on.
         let began = Instant::now();
-        let beat = members.cluster.beat(&members.node, options.lease).await?;
-        let Some(view) = beat else {
-            members.is_replaced.store(true, Ordering::Relaxed);
-            self.lose(
-                &self
-                    .ownership
-                    .claimed()
-                    .iter()
-                    .map(|f| f.partition)
-                    .collect(),
-            );
-            return Err(EngineError::internal(
-                "this node was replaced",
-                format!(
+        let beat = members.cluster.beat(&members.node, options.lease);
+        // What comes later renews nothing any more; another connection may be better.
+        let beat = tokio::time::timeout(options.self_stop, beat).await;
+        let view = match beat {
+            Ok(Ok(Some(view))) => view,
+            Ok(Ok(None)) => {
+                let why = format!(
                     "another run of a node named {} has joined; names must differ (cluster.name)",
                     members.node.name
-                ),
-            ));
+                );
+                return Err(self.give_up(members, EngineError::internal("it was replaced", why)));
+            }
+            Ok(Err(error @ StoreError::NewerSchema { .. })) => {
+                return Err(self.give_up(members, error.into()));
+            }
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_) => {
+                let why = "it has not answered for as long as a lease may go unrenewed";
+                return Err(EngineError::internal("the database does not answer", why));
+            }
         };
+        let told_within = began.elapsed();
         self.ownership.renew(began + options.self_stop);
+        self.follow_database(members, view.database_time, told_within);
         let held = self.ownership.claimed();
-        let round = Round::of(&view, &members.node, &held, options.lease, options.moves);
+        let round = Round::of(&view, &members.node, &held, options.lease, moves);
         self.lose(&round.lost);
         self.take_over(&round.unheld).await?;
         if !round.claim.is_empty() {
@@ -288,6 +309,33 @@ impl Engine {
         Ok(())
     }
 
+    /// Goes by the database's time: what several nodes write of one device is compared by its times.
+    fn follow_database(&self, members: &Membership, time: Timestamp, within: Duration) {
+        let Some(skew) = self.clock.follow(time, within) else {
+            metrics::gauge!("livewatt_clock_skew_seconds").set(0.0);
+            return;
+        };
+        metrics::gauge!("livewatt_clock_skew_seconds").set(skew.as_secs_f64());
+        let is_wrong = skew.abs() > MOST_SKEW;
+        if is_wrong != members.is_clock_wrong.swap(is_wrong, Ordering::Relaxed) {
+            match is_wrong {
+                true => tracing::warn!(
+                    skew_seconds = skew.as_secs_f64(),
+                    "this machine's clock is not right; the database's time is gone by"
+                ),
+                false => tracing::info!("this machine's clock is right again"),
+            }
+        }
+    }
+
+    /// Lets go of everything, for good.
+    fn give_up(&self, members: &Membership, why: EngineError) -> EngineError {
+        members.is_over.store(true, Ordering::Relaxed);
+        let claimed = self.ownership.claimed();
+        self.lose(&claimed.iter().map(|fence| fence.partition).collect());
+        why
+    }
+
     /// All nodes and partitions; `None` for an engine that is alone.
     ///
     /// # Errors
@@ -297,6 +345,12 @@ impl Engine {
             Some(members) => Ok(Some(members.cluster.view().await?)),
             None => Ok(None),
         }
+    }
+
+    /// Whether what carries wake-ups instead of the database is connected; `None` if nothing does.
+    pub fn bus_is_connected(&self) -> Option<bool> {
+        let bus = self.membership.as_ref()?.options.bus.as_ref()?;
+        Some(bus.is_connected())
     }
 
     /// The name of this node; `None` for an engine that is alone.
@@ -342,8 +396,6 @@ impl Engine {
             .iter()
             .filter(|status| lease.is_some_and(|lease| status.silent_for < lease));
         metrics::gauge!("livewatt_nodes").set(alive.count() as f64);
-        let skew = self.now().duration_since(view.database_time);
-        metrics::gauge!("livewatt_clock_skew_seconds").set(skew.as_secs_f64());
     }
 
     /// Gives everything back: the last thing before an end in good order.
@@ -390,16 +442,18 @@ pub(crate) async fn run(engine: Arc<Engine>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(members.options.renewal);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = members.due.notified() => {}
+        // Whoever is woken takes what was released, and gives nothing: giving wakes everybody, this node
+        // too, and all rounds would follow each other at once.
+        let moves = tokio::select! {
+            _ = ticks.tick() => members.options.moves,
+            () = members.due.notified() => 0,
             () = stop.cancelled() => break,
-        }
-        if let Err(error) = engine.keep_partitions().await {
+        };
+        if let Err(error) = engine.keep_partitions_giving(moves).await {
             tracing::error!(error = %chain(&error), "the leases of this node's partitions are not renewed");
         }
-        if members.is_replaced.load(Ordering::Relaxed) {
-            tracing::error!(node = %members.node.name, "this node stops: another one has its name");
+        if members.is_over.load(Ordering::Relaxed) {
+            tracing::error!(node = %members.node.name, "this node stops: it is no longer wanted");
             stop.cancel();
         }
     }

@@ -43,11 +43,13 @@ impl Engine {
         self.budgets
             .restore(crate::presence::spent_from(spent), self.now());
         self.budgets.take_partitions(taken);
+        self.known_places.forget_all();
         self.load_fleet(taken).await?;
         self.load_webhooks(taken).await?;
         if let Some(members) = &self.membership {
             members.inbox.notify_one();
         }
+        self.place_wake.notify_one();
         Ok(())
     }
 

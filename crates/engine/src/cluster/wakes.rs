@@ -30,6 +30,8 @@ pub trait Bus: Send + Sync + std::fmt::Debug {
     async fn wake(&self, wakes: Vec<Wake>) -> Result<(), BoxError>;
     /// What nodes tell, from now on; connects again by itself.
     fn wakes(&self) -> mpsc::Receiver<Wake>;
+    /// Whether it can carry anything now.
+    fn is_connected(&self) -> bool;
 }
 
 /// Wake-ups on their way out.
@@ -72,6 +74,7 @@ impl Engine {
     fn note_events(&self, client: ClientId) {
         self.feed.announce(client);
         self.deliveries.wake_client(client);
+        self.wake_export();
     }
 
     /// Sends what has gathered.
@@ -107,6 +110,7 @@ impl Engine {
             Wake::Webhook(id) if self.ownership.owns(id.partition()) => self.look_for_webhooks(),
             Wake::Webhook(_) => {}
             Wake::Tokens(client) => self.known_tokens.revoke(client),
+            Wake::Locations(client) => self.take_place_wake(client),
         }
     }
 
@@ -157,13 +161,26 @@ pub(super) async fn receive_loop(engine: Arc<Engine>, stop: CancellationToken) {
     let Some(members) = &engine.membership else {
         return;
     };
-    let mut wakes = match &members.options.bus {
-        Some(bus) => bus.wakes(),
-        None => members.cluster.wakes(),
-    };
+    // The command line, for one, knows of no other way than the database.
+    let mut wakes = members.cluster.wakes();
+    let mut carried = members.options.bus.as_ref().map(|bus| bus.wakes());
     loop {
+        let by_bus = async {
+            match &mut carried {
+                Some(carried) => carried.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         let wake = tokio::select! {
             wake = wakes.recv() => wake,
+            wake = by_bus => match wake {
+                Some(wake) => Some(wake),
+                None => {
+                    carried = None;
+                    tracing::error!("wake-ups of other nodes are heard by way of the database alone");
+                    continue;
+                }
+            },
             () = stop.cancelled() => return,
         };
         match wake {
@@ -181,15 +198,23 @@ pub(super) async fn look_loop(engine: Arc<Engine>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(members.options.tick);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        let looked = tokio::select! {
-            _ = ticks.tick() => engine.reconcile().await,
-            () = members.inbox.notified() => engine.look_inside().await,
+        let is_woken = tokio::select! {
+            _ = ticks.tick() => false,
+            () = members.inbox.notified() => true,
             () = stop.cancelled() => return,
         };
-        match looked {
+        let looking = async {
+            match is_woken {
+                true => engine.look_inside().await,
+                false => engine.reconcile().await,
+            }
+        };
+        // Whoever does not answer within a lease is asked again, on another connection.
+        match tokio::time::timeout(members.options.self_stop, looking).await {
             // They end by themselves.
-            Ok(mut tasks) => tasks.detach_all(),
-            Err(error) => {
+            Ok(Ok(mut tasks)) => tasks.detach_all(),
+            Err(_) => tracing::warn!("what other nodes left is looked for again: no answer"),
+            Ok(Err(error)) => {
                 tracing::warn!(error = %chain(&error), "what other nodes left is looked for again");
             }
         }

@@ -288,7 +288,7 @@ impl AccountSlot {
         true
     }
 
-    pub(super) fn view(&self, device: DeviceId) -> SlotView {
+    pub(crate) fn view(&self, device: DeviceId) -> SlotView {
         let found = self.devices.iter().find(|slot| slot.id == device);
         let base = SlotView {
             due_at: self.due_at.map(Into::into),

@@ -107,10 +107,15 @@ impl Engine {
     ) -> EngineResult<Freshness> {
         let device = self.get_device(client, kind, id).await?;
         let now = self.now();
-        let slot = self.fleet.describe(device.account_id, device.id);
-        let status = match self.store.find_account(device.account_id).await? {
-            Some((account, _)) => account.status,
-            None => AccountStatus::Deauthorized,
+        let account = self.store.find_account(device.account_id).await?;
+        let status = account
+            .as_ref()
+            .map_or(AccountStatus::Deauthorized, |(account, _)| account.status);
+        let slot = match account {
+            Some((account, schedule)) if !self.owns(account.id) => {
+                self.describe_stored(&account, schedule, device.id).await?
+            }
+            _ => self.fleet.describe(device.account_id, device.id),
         };
         let holdup = match status {
             AccountStatus::Invalidated => Some(Holdup::CredentialsInvalid),

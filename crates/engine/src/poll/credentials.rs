@@ -1,5 +1,7 @@
 //! Credentials of accounts: opened, refreshed, and given up.
 
+use std::time::{Duration, Instant};
+
 use livewatt_domain::{
     account::{Account, AccountSchedule, AccountStatus},
     id::AccountId,
@@ -12,7 +14,12 @@ use livewatt_vendors::{
     AccountContext, AccountOutcome, RefreshOutcome, Secret, http::Priority, vendor::SharedVendor,
 };
 
-use crate::{Engine, EngineError, EngineResult, error::chain};
+use crate::{Engine, EngineError, EngineResult, cluster::Letter, error::chain};
+
+/// How long a refreshed login is held that cannot be stored.
+const HOLD: Duration = Duration::from_secs(600);
+/// Time between two tries.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What came of refreshing.
 pub(super) enum Refreshed {
@@ -51,9 +58,11 @@ impl Engine {
         vendor: &SharedVendor,
         cx: AccountContext<'_>,
     ) -> EngineResult<Refreshed> {
+        // What may not be stored must not be asked for: a token that rotates is good for one refresh.
+        self.own_fence(account.id)?;
         match vendor.refresh(cx).await {
             RefreshOutcome::Refreshed(credentials) => {
-                self.store_credentials(account, &credentials).await?;
+                self.keep_credentials(account, &credentials).await?;
                 Ok(Refreshed::Fresh(credentials))
             }
             RefreshOutcome::Revoked(evidence) => {
@@ -64,8 +73,26 @@ impl Engine {
         }
     }
 
+    /// Stores refreshed credentials, also if the database is away for a while: nobody else has them,
+    /// and the vendor may know no others any more.
+    async fn keep_credentials(&self, used: &Account, credentials: &Secret) -> EngineResult<()> {
+        let began = Instant::now();
+        loop {
+            match self.store_credentials(used, credentials).await {
+                Err(error)
+                    if (error.is_of_store() || error.is_conflict()) && began.elapsed() < HOLD =>
+                {
+                    tracing::warn!(account.id = %used.id, error = %chain(&error), "a refreshed login is not stored yet");
+                    tokio::time::sleep(PAUSE).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
     /// Stores refreshed credentials durably before anybody uses them: with a token that rotates,
-    /// losing the new one would lose the account.
+    /// losing the new one would lose the account. So it is stored as well if the account has become
+    /// another node's, which is told; what was stored before is what it hangs on.
     async fn store_credentials(&self, used: &Account, credentials: &Secret) -> EngineResult<()> {
         let id = used.id;
         let _guard = self.fleet.lock_for_commit(id).await;
@@ -77,15 +104,18 @@ impl Engine {
         if account.status == AccountStatus::Deauthorized || is_replaced {
             return Ok(());
         }
+        // Its next owner may have found the former login dead by now.
+        let is_revived = account.status == AccountStatus::Invalidated;
+        account.status = AccountStatus::Active;
         let from_credentials = Some(account.credentials_version);
         account.credentials_version += 1;
-        let mut unit = UnitOfWork::new(Some(self.own_fence(id)?));
+        let mut unit = self.unit_about(id, &Letter::Changed { account: id })?;
         let client = account.client_id;
         unit.accounts.push(AccountChange::Save {
             account,
             from_credentials,
             credentials: CredentialsChange::Replace(self.seal_credentials(id, credentials)),
-            schedule: None,
+            schedule: is_revived.then(|| AccountSchedule::new(Some(self.now()))),
         });
         self.commit(client, unit).await
     }

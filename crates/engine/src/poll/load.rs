@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use futures::future::join;
 use livewatt_domain::{
     SignedDuration, Timestamp,
-    account::{AccountSchedule, AccountStatus, Trigger},
+    account::{Account, AccountSchedule, AccountStatus, Trigger},
     device::Device,
-    id::AccountId,
+    id::{AccountId, DeviceId},
     partition::Partitions,
     retry::scaled,
 };
@@ -17,7 +17,7 @@ use livewatt_vendors::ReadShape;
 use super::schedule::{Household, activity_of};
 use crate::{
     Engine, EngineResult,
-    fleet::{AccountSlot, Attempts, DeviceSlot, Moment},
+    fleet::{AccountSlot, Attempts, DeviceSlot, Moment, SlotView},
     stations::CHECK_INTERVAL,
 };
 
@@ -115,6 +115,32 @@ impl Engine {
         self.fleet.put(id, slot, self.now());
         self.poll_wake.notify_one();
         Ok(())
+    }
+
+    /// What its owner knows of a device's schedule, as far as that is written down.
+    pub(crate) async fn describe_stored(
+        &self,
+        account: &Account,
+        schedule: AccountSchedule,
+        device: DeviceId,
+    ) -> EngineResult<SlotView> {
+        let due_at = schedule.due_at;
+        let slot = self.empty_slot(FleetAccount {
+            id: account.id,
+            client_id: account.client_id,
+            integration: account.integration.clone(),
+            listed_at: account.listed_at,
+            schedule: Some(schedule),
+        });
+        let Some(mut slot) = slot else {
+            return Ok(SlotView::default());
+        };
+        for device in self.devices_of(account.id).await? {
+            self.add_device(&mut slot, narrow(device));
+        }
+        self.schedule_slot(account.id, &mut slot);
+        slot.due_at = due_at.map(Into::into);
+        Ok(slot.view(device))
     }
 
     /// A slot without its devices, due when it was written down; `None` if there is no such

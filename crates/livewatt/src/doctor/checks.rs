@@ -189,7 +189,7 @@ pub(super) fn database(
         report.warn(
             "database",
             found,
-            "the next start brings it up to date; make a backup before",
+            "the next start brings it up to date; make a copy before: `livewatt backup`, or PostgreSQL's own",
         );
         return None;
     }

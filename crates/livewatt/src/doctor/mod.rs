@@ -136,6 +136,8 @@ pub async fn examine(settings: anyhow::Result<Settings>) -> Report {
         checks::accounts(&mut report, inspection);
         nodes::nodes(&mut report, &settings, inspection, now);
     }
+    nodes::wakes(&mut report, &settings, server.as_ref()).await;
+    nodes::export(&mut report, &settings, server.as_ref()).await;
     checks::key(&mut report, &settings, inspection.as_ref());
     checks::listening(&mut report, &settings, server.as_ref());
     checks::public_url(&mut report, &settings, server.as_ref());

@@ -283,6 +283,15 @@ pub const METRICS: &[Metric] = &[
         normal: "within a second of 0",
     },
     Metric {
+        name: "livewatt_bus_connected",
+        kind: Kind::Gauge,
+        labels: &[],
+        unit: "0 or 1",
+        tells: "0 while NATS (`cluster.nats_url`) is away: nodes then find out within a second what \
+                they would have been told at once",
+        normal: "1",
+    },
+    Metric {
         name: "livewatt_stations_connected",
         kind: Kind::Gauge,
         labels: &[],
@@ -330,6 +339,22 @@ pub const METRICS: &[Metric] = &[
         tells: "From the making of an event until a webhook had taken it, for the oldest event \
                 of each delivery",
         normal: "below 1 s",
+    },
+    Metric {
+        name: "livewatt_export_lag_seconds",
+        kind: Kind::Gauge,
+        labels: &[],
+        unit: "s",
+        tells: "Age of the oldest event that this node has still to export (`export`); 0 if all are, or none is to be",
+        normal: "below 5 s",
+    },
+    Metric {
+        name: "livewatt_export_events_total",
+        kind: Kind::Counter,
+        labels: &[],
+        unit: "events",
+        tells: "Events exported",
+        normal: "rises with the events, if they are to be exported",
     },
     Metric {
         name: "livewatt_webhooks",

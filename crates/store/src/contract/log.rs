@@ -228,6 +228,46 @@ pub async fn is_pruned_by_whole_days(store: Arc<dyn Store>) -> StoreResult<()> {
     Ok(())
 }
 
+/// After a gap events come behind any position that may have been given out and forgotten, for
+/// clients with and without events; what was there stays, and readers and lanes pass over the gap.
+pub async fn leaves_a_gap_where_told(store: Arc<dyn Store>) -> StoreResult<()> {
+    let story = Story::begin(store).await?;
+    let quiet = ClientId::new(minute(1), story.entropy());
+    story.add_client(quiet, 1).await?;
+    let before = story.event(day(0));
+    let last = story.log(vec![before.clone()]).await?;
+    story.store.skip_positions().await?;
+    assert_eq!(
+        bodies(&story.events(story.client, START).await?.events),
+        std::slice::from_ref(&before)
+    );
+    assert_eq!(story.store.newest_event_at().await?, Some(day(0)));
+    let forgotten = Position(last.0 + 1_000_000_000);
+    let after = story.event(day(1));
+    let first_of_quiet = story.event_of(quiet, "zoe", day(1));
+    story
+        .log(vec![after.clone(), first_of_quiet.clone()])
+        .await?;
+    for (client, from, events) in [
+        (story.client, START, vec![before, after.clone()]),
+        (story.client, last, vec![after.clone()]),
+        (story.client, forgotten, vec![after.clone()]),
+        (quiet, START, vec![first_of_quiet.clone()]),
+        (quiet, forgotten, vec![first_of_quiet]),
+    ] {
+        assert_eq!(bodies(&story.events(client, from).await?.events), events);
+    }
+    let count = story.store.count_events_after(story.client, START, 100);
+    assert_eq!(count.await?, 2);
+    // Twice does no harm, and days are dropped as ever.
+    story.store.skip_positions().await?;
+    assert_eq!(story.store.prune(day(1), day(2)).await?, 1);
+    let kept = story.events(story.client, START).await?;
+    assert_eq!(bodies(&kept.events), [after]);
+    assert!(last < kept.kept_from && kept.kept_from <= kept.events[0].position);
+    Ok(())
+}
+
 /// When all events are gone, the next still comes after them.
 pub async fn positions_outlive_the_events(store: Arc<dyn Store>) -> StoreResult<()> {
     let story = Story::begin(store).await?;

@@ -9,13 +9,16 @@ pub mod ages;
 pub mod clients;
 pub mod energy;
 pub mod erasure;
+pub mod exports;
 pub mod fleet;
 pub mod links;
+pub mod locations;
 pub mod log;
 pub mod operation;
 pub mod paging;
 pub mod presence;
 pub mod private_postgres;
+pub mod tariffs;
 pub mod units;
 pub mod webhooks;
 
@@ -93,7 +96,7 @@ macro_rules! store_contract {
             paging:
                 forwards_and_backwards_over_devices,
                 goes_on_from_rows_that_are_gone,
-                users_and_webhooks;
+                users_webhooks_and_locations;
             log:
                 events_come_back_as_they_were,
                 belongs_to_one_client,
@@ -102,12 +105,17 @@ macro_rules! store_contract {
                 lanes_partition_it,
                 is_pruned_by_whole_days,
                 positions_outlive_the_events,
+                leaves_a_gap_where_told,
                 goes_on_when_the_clock_goes_back,
                 outlives_a_clock_that_was_ahead,
                 outlives_a_clock_that_was_behind;
             erasure:
                 of_a_user,
                 of_a_client;
+            exports:
+                go_on_from_their_cursors,
+                end_with_their_client,
+                are_moved_by_the_owner_alone;
             webhooks:
                 start_all_lanes_at_the_cursor,
                 have_one_url_each,
@@ -115,6 +123,14 @@ macro_rules! store_contract {
                 another_filter_drops_what_is_under_way,
                 a_step_is_written_whole,
                 are_deleted_with_their_lanes;
+            locations:
+                change_in_parts,
+                need_their_user,
+                changes_are_noted_with_themselves;
+            tariffs:
+                keep_all_their_versions,
+                hang_at_a_location_with_history,
+                of_markets_replace_each_other;
             operation:
                 checks_pass,
                 figures_count_what_stands_still,

@@ -87,7 +87,7 @@ pub async fn goes_on_from_rows_that_are_gone(store: Arc<dyn Store>) -> StoreResu
 }
 
 /// The other lists go by the same rules.
-pub async fn users_and_webhooks(store: Arc<dyn Store>) -> StoreResult<()> {
+pub async fn users_webhooks_and_locations(store: Arc<dyn Store>) -> StoreResult<()> {
     let story = Story::begin(store).await?;
     let mut webhooks = Vec::new();
     for at in 1..=6 {
@@ -125,6 +125,22 @@ pub async fn users_and_webhooks(store: Arc<dyn Store>) -> StoreResult<()> {
         4,
     )
     .await?;
+    let mut locations = Vec::new();
+    for at in 1..=6 {
+        locations.insert(0, story.settle(at).await?.id);
+    }
+    for user in [None, Some(user_id("ada"))] {
+        let list = async |from| {
+            let request = PageRequest { from, size: 4 };
+            let user = user.clone();
+            story
+                .store
+                .list_locations(story.client, user, request)
+                .await
+        };
+        let id = |location: &livewatt_domain::location::Location| location.id;
+        walk(list, id, &locations, 4).await?;
+    }
     Ok(())
 }
 

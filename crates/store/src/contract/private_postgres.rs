@@ -13,7 +13,7 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{
         Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
@@ -28,13 +28,32 @@ trap '' HUP INT TERM
 bin=$1
 dir=$(mktemp -d "${TMPDIR:-/tmp}/livewatt-postgres.XXXXXX") || exit 1
 as_owner() { "$@"; }
+give() { :; }
 if [ "$(id -u)" = 0 ]; then
-    chown postgres "$dir"
+    give() { chown -R postgres "$1"; }
+    give "$dir"
     as_owner() { setpriv --reuid=postgres --regid=postgres --clear-groups -- "$@"; }
 fi
 cd "$dir"
 server() { as_owner "$bin/pg_ctl" -D "$dir/data" -l "$dir/server.log" -w -t 60 "$@" >"$dir/log" 2>&1; }
-finish() { server -m immediate stop; cd /; rm -rf "$dir"; }
+standby() {
+    as_owner "$bin/pg_ctl" -D "$dir/standby" -l "$dir/standby.log" -w -t 60 "$@" >"$dir/log" 2>&1
+}
+# A copy that follows, at a socket of its own; from then on nothing is committed that it has not.
+begin_standby() {
+    as_owner mkdir "$dir/second" &&
+        as_owner "$bin/pg_basebackup" -h "$dir" -U livewatt -D "$dir/standby" \
+            --checkpoint=fast --no-sync --write-recovery-conf &&
+        standby -o "-c unix_socket_directories=$dir/second" start &&
+        as_owner "$bin/psql" -q -h "$dir" -U livewatt postgres \
+            -c "alter system set synchronous_standby_names = '*'" -c 'select pg_reload_conf()' >"$dir/log"
+}
+finish() {
+    [ ! -d "$dir/standby" ] || standby -m immediate stop
+    server -m immediate stop
+    cd /
+    rm -rf "$dir"
+}
 trap finish EXIT
 as_owner "$bin/initdb" -D "$dir/data" -U livewatt -A trust -E UTF8 --locale=C --no-sync \
     >"$dir/log" 2>&1 || { cat "$dir/log" >&2; exit 1; }
@@ -60,13 +79,18 @@ if [ -n "$2" ]; then
 fi
 server start || { cat "$dir/log" "$dir/server.log" >&2; exit 1; }
 echo "$dir"
+at=$dir
 while read -r request name; do
     case $request in
-        create) "$bin/createdb" -h "$dir" ${2:+-p $2} -U livewatt "$name" ;;
-        drop) "$bin/dropdb" -h "$dir" ${2:+-p $2} -U livewatt --force --if-exists "$name" ;;
+        create) "$bin/createdb" -h "$at" ${2:+-p $2} -U livewatt "$name" ;;
+        drop) "$bin/dropdb" -h "$at" ${2:+-p $2} -U livewatt --force --if-exists "$name" ;;
         restart) server -m immediate restart ;;
         stop) server -m immediate stop ;;
         start) server start ;;
+        standby) begin_standby ;;
+        promote) standby promote && at=$dir/second ;;
+        replace) server -m immediate stop && rm -rf "$dir/data" && cp -R "$name" "$dir/data" &&
+            chmod 700 "$dir/data" && give "$dir/data" && server start ;;
     esac >&2 && echo ok || echo failed
 done
 "#;
@@ -79,6 +103,7 @@ pub struct PrivatePostgres {
     port: Option<u16>,
     keeper: Mutex<Keeper>,
     databases: AtomicU32,
+    is_promoted: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -147,6 +172,7 @@ impl PrivatePostgres {
             port,
             keeper: Mutex::new(keeper),
             databases: AtomicU32::new(0),
+            is_promoted: AtomicBool::new(false),
         }
     }
 
@@ -173,6 +199,35 @@ impl PrivatePostgres {
         self.request("start");
     }
 
+    /// Makes a second server that follows this one, synchronously: what is acknowledged is on both.
+    pub fn begin_standby(&self) {
+        self.request("standby");
+    }
+
+    /// Makes the second server one that can be written to.
+    pub fn promote(&self) {
+        self.request("promote");
+        self.is_promoted.store(true, Ordering::Relaxed);
+    }
+
+    /// The socket of the one of the two servers that can be written to.
+    pub fn socket(&self) -> PathBuf {
+        self.socket_directory().join(".s.PGSQL.5432")
+    }
+
+    fn socket_directory(&self) -> PathBuf {
+        match self.is_promoted.load(Ordering::Relaxed) {
+            true => self.directory.join("second"),
+            false => self.directory.clone(),
+        }
+    }
+
+    /// Stops the server at once, forgets all that it has, and starts it on a copy of this directory:
+    /// a base backup.
+    pub fn replace(&self, with: &Path) {
+        self.request(&format!("replace {}", with.display()));
+    }
+
     fn request(&self, request: &str) {
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         writeln!(keeper.requests, "{request}").expect("the keeper listens");
@@ -191,9 +246,36 @@ impl Keeper {
 }
 
 impl PrivateDatabase<'_> {
+    /// What the server itself says to statements: the columns of a row with `|` between them, a row a
+    /// line. It is asked with a program of its own, past everything that is tested.
+    ///
+    /// # Panics
+    /// If it refuses.
+    pub fn ask(&self, statements: &str) -> String {
+        let asked = Command::new(programs().expect("a server runs").join("psql"))
+            .args([
+                "-X",
+                "-q",
+                "-A",
+                "-t",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-U",
+                "livewatt",
+            ])
+            .args(["-d", &self.name, "-c", statements, "-h"])
+            .arg(self.server.socket_directory())
+            .output()
+            .expect("psql runs");
+        let complaint = String::from_utf8_lossy(&asked.stderr);
+        assert!(asked.status.success(), "{complaint}");
+        String::from_utf8_lossy(&asked.stdout).trim_end().to_owned()
+    }
+
     /// Its address.
     pub fn url(&self) -> String {
-        let directory = self.server.directory.display();
+        let directory = self.server.socket_directory();
+        let directory = directory.display();
         match self.server.port {
             Some(port) => format!("postgres://livewatt@localhost:{port}/{}", self.name),
             None => format!(
@@ -201,6 +283,16 @@ impl PrivateDatabase<'_> {
                 self.name
             ),
         }
+    }
+
+    /// Its name on the server.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The server that has it.
+    pub fn server(&self) -> &PrivatePostgres {
+        self.server
     }
 
     /// The file with the certificate of a server with TLS.
@@ -218,6 +310,15 @@ impl Drop for PrivateDatabase<'_> {
             keeper.answer();
         }
     }
+}
+
+/// A program of the server's, such as `pg_dump`.
+///
+/// # Panics
+/// If there are none.
+pub fn program(name: &str) -> PathBuf {
+    let programs = programs().expect("the Debian package postgresql is installed");
+    programs.join(name)
 }
 
 /// The directory with the programs of the newest server that is installed.

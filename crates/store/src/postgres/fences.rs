@@ -36,6 +36,17 @@ pub(super) async fn take_all(connection: &mut PgConnection) -> StoreResult<Fence
         .map(Fences)
 }
 
+/// Takes all partitions from whoever owns them.
+pub(super) async fn take_away(connection: &mut PgConnection) -> StoreResult<()> {
+    lock(connection).await?;
+    let take = sql(
+        "update partitions set fence = fence + 1, owner = null, incarnation = null,
+             expires_at = '-infinity'",
+    );
+    execute(connection, take).await?;
+    Ok(())
+}
+
 /// The fences of some partitions, which stay as they are until the transaction ends: whoever wants
 /// to raise one waits for it.
 pub(super) async fn hold(

@@ -6,7 +6,7 @@ use sqlx::{Connection, Executor, PgConnection, raw_sql};
 
 use super::{
     PostgresOptions, nodes,
-    open::{self, MIGRATIONS},
+    open::{self, Schema},
     statement::{query_all, query_one, sql},
 };
 use crate::{error::StoreResult, inspection::Inspection};
@@ -41,13 +41,15 @@ impl Inspection {
         })
         .await?
         .unwrap_or_default();
-        let schema = open::schema_version(&mut connection).await?;
+        let known = Schema::ours().number();
+        let schema = open::schema_version(&mut connection, known).await?;
+        open::check_complete(&mut connection).await?;
         let mut found = Self {
             place: format!("{}, version {version}", open::place(&connect_options)),
             bytes,
             wal_bytes: 0,
             schema: schema as i64,
-            known_schema: MIGRATIONS.len() as i64,
+            known_schema: known as i64,
             complaints: Vec::new(),
             cautions: cautions(&mut connection).await?,
             openings: 0,
@@ -62,7 +64,7 @@ impl Inspection {
             key_check: None,
         };
         // An older schema is brought up to date by the next start; until then it is not read.
-        if schema == MIGRATIONS.len() {
+        if schema >= known {
             fill(&mut connection, &mut found, key_check, now).await?;
         }
         let _ = connection.close().await;

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::statement::{Columns, composed, execute, query_all, query_one, signed, sql};
 use crate::{
     error::StoreResult,
-    types::{LogPage, LogQuery, LoggedEvent},
+    types::{LogPage, LogQuery, LoggedEvent, POSITIONS_SKIPPED},
 };
 
 /// Why events were not appended: somebody else began a newer slice, or dropped this one. The
@@ -277,6 +277,24 @@ pub(super) async fn count_after(
         counted += count.await?.unwrap_or_default();
     }
     Ok(counted)
+}
+
+/// Leaves a gap behind the positions given out so far, also for clients that have no events: they
+/// may have had some in the state that is lost.
+pub(super) async fn skip_positions(connection: &mut PgConnection) -> StoreResult<()> {
+    // A head without events must not pass for the newest.
+    let newest_at = newest_event_at(connection).await?.unwrap_or_default();
+    // In the order of the IDs, as whoever appends.
+    let skip = sql(
+        "insert into log_heads as head (client_id, position, kept_from, slice, slice_from, newest_at)
+         select id, $1, 0, 0, 1, $2 from clients
+         order by id
+         on conflict (client_id) do update set position = head.position + excluded.position",
+    )
+    .bind(POSITIONS_SKIPPED)
+    .bind(newest_at.as_millisecond());
+    execute(connection, skip).await?;
+    Ok(())
 }
 
 /// Erases the events about a user.

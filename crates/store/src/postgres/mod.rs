@@ -7,11 +7,13 @@ mod commit;
 mod devices;
 mod energy;
 mod error;
+mod exports;
 mod fences;
 mod fleet;
 mod inspect;
 mod letters;
 mod links;
+mod locations;
 mod log;
 #[cfg(test)]
 mod node_tests;
@@ -24,8 +26,10 @@ mod sample_days;
 mod slices;
 mod statement;
 mod store;
+mod tariffs;
 #[cfg(test)]
 mod tests;
+pub(crate) mod transfer;
 mod users;
 mod wakes;
 mod webhooks;
@@ -43,6 +47,7 @@ use sqlx::{PgConnection, Postgres, Transaction, pool::PoolConnection};
 use self::{
     commit::{Committers, Context},
     nodes::Nodes,
+    open::Schema,
     sample_days::SampleDays,
     slices::Slices,
 };
@@ -65,10 +70,28 @@ impl PostgresStore {
     /// - [`StoreError::Damaged`](crate::StoreError::Damaged) if it is the database of another
     ///   program.
     /// - [`StoreError::NewerSchema`](crate::StoreError::NewerSchema) if a newer version of Livewatt
-    ///   has written it.
+    ///   has taken away what this one needs.
     pub async fn open(options: &PostgresOptions) -> StoreResult<Self> {
+        Self::open_as(options, &Schema::ours()).await
+    }
+
+    /// The same as a program of a later release, which knows further migrations; each says whether
+    /// it takes something away that programs before it need.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    #[cfg(any(test, feature = "contract"))]
+    pub async fn open_later(
+        options: &PostgresOptions,
+        further: &[(&'static str, bool)],
+    ) -> StoreResult<Self> {
+        Self::open_as(options, &Schema::with(further)).await
+    }
+
+    async fn open_as(options: &PostgresOptions, schema: &Schema) -> StoreResult<Self> {
         let context = Arc::new(Context {
-            pool: open::open(options).await?,
+            pool: open::open(options, schema).await?,
+            known_schema: schema.number(),
             slices: Slices::default(),
             sample_days: SampleDays::default(),
         });
@@ -92,7 +115,7 @@ impl PostgresStore {
     async fn snapshot(&self) -> StoreResult<Writing> {
         let access = Access("read", Instant::now());
         let begin = "begin isolation level repeatable read read only";
-        let transaction = self.context.pool.begin_with(begin).await?;
+        let transaction = statement::begin_with(&self.context.pool, begin).await?;
         Ok(Writing {
             transaction,
             _access: access,
@@ -103,7 +126,7 @@ impl PostgresStore {
     async fn write(&self) -> StoreResult<Writing> {
         let access = Access("write", Instant::now());
         Ok(Writing {
-            transaction: self.context.pool.begin().await?,
+            transaction: statement::begin(&self.context.pool).await?,
             _access: access,
         })
     }
@@ -137,7 +160,7 @@ struct Writing {
 
 impl Writing {
     async fn commit(self) -> StoreResult<()> {
-        Ok(self.transaction.commit().await?)
+        statement::commit(self.transaction).await
     }
 }
 

@@ -9,7 +9,7 @@ use livewatt_domain::{
 };
 use uuid::Uuid;
 
-use super::{PostgresOptions, PostgresStore};
+use super::{PostgresOptions, PostgresStore, open::Schema};
 use crate::{
     Cluster, Fence, Letter, Node, PresenceFlush, StationSocket, Store, StoreError, UnitOfWork,
     Wake,
@@ -278,9 +278,82 @@ async fn a_station_is_known_where_its_newest_socket_ends() {
     b.cluster.open_socket(socket(&b, 4)).await.unwrap();
     a.cluster.close_socket(socket(&a, 3)).await.unwrap();
     assert_eq!(find().await, Some(socket(&b, 4)));
+    a.cluster.forget_socket("CP-1").await.unwrap();
+    assert_eq!(find().await, None);
+    b.cluster.open_socket(socket(&b, 4)).await.unwrap();
     // A node that is silent holds no sockets.
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert_eq!(b.cluster.socket_of("CP-1", SHORT).await.unwrap(), None);
     b.cluster.close_socket(socket(&b, 4)).await.unwrap();
     assert_eq!(find().await, None);
+}
+
+/// The number of this program's schema.
+fn ours() -> i64 {
+    Schema::ours().number() as i64
+}
+
+/// What a later release does to the schema: it adds, and in the end takes away.
+const FURTHER: [(&str, bool); 2] = [
+    ("alter table nodes add column room text", false),
+    ("alter table nodes drop column room", true),
+];
+
+#[tokio::test]
+async fn older_programs_go_on_beside_what_only_adds() {
+    let stage = Stage::new();
+    let options = PostgresOptions::new(stage.database.url());
+    let a = stage.node("a", 1).await;
+    let fences = a.claim(Partitions::ALL, LONG).await;
+    let later = PostgresStore::open_later(&options, &FURTHER[..1]).await;
+    later.unwrap();
+    assert!(a.cluster.beat(&a.node, LONG).await.unwrap().is_some());
+    a.flush_budget(fences[0], 7).await;
+    assert_eq!(a.spent().await, [7]);
+    // It may also be started now.
+    let b = stage.node("b", 2).await;
+    assert!(b.cluster.beat(&b.node, LONG).await.unwrap().is_some());
+    assert_eq!(
+        stage
+            .database
+            .ask("select version, oldest from livewatt_schema"),
+        format!("{}|2", ours() + 1)
+    );
+}
+
+#[tokio::test]
+async fn older_programs_stop_before_what_takes_away() {
+    let stage = Stage::new();
+    let options = PostgresOptions::new(stage.database.url());
+    let a = stage.node("a", 1).await;
+    let fences = a.claim(Partitions::ALL, LONG).await;
+    PostgresStore::open_later(&options, &FURTHER).await.unwrap();
+    assert_eq!(
+        stage
+            .database
+            .ask("select version, oldest from livewatt_schema"),
+        format!("{0}|{0}", ours() + 2)
+    );
+    // What it still writes is void, and it gets nothing back.
+    a.flush_budget(fences[0], 7).await;
+    assert_eq!(a.spent().await, [0_u64; 0]);
+    let is_refused = |error: &StoreError| {
+        matches!(error, StoreError::NewerSchema { found, known }
+            if (*found, *known) == (ours() + 2, ours()))
+    };
+    assert!(is_refused(
+        &a.cluster.beat(&a.node, LONG).await.unwrap_err()
+    ));
+    let claimed = a.cluster.claim(&a.node, Partitions::ALL, LONG).await;
+    assert!(is_refused(&claimed.unwrap_err()));
+    assert!(is_refused(
+        &PostgresStore::open(&options).await.unwrap_err()
+    ));
+    // A program that knows the step in between as well is as old.
+    let between = PostgresStore::open_later(&options, &FURTHER[..1]).await;
+    assert!(matches!(
+        between.unwrap_err(),
+        StoreError::NewerSchema { found, known } if (found, known) == (ours() + 2, ours() + 1)
+    ));
+    PostgresStore::open_later(&options, &FURTHER).await.unwrap();
 }

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use super::{
     commit::Context,
     fences::{self, some_of},
-    letters,
-    statement::{execute, query_all, query_one, signed, sql},
+    letters, open,
+    statement::{begin, commit, execute, query_all, query_one, signed, sql},
     wakes,
 };
 use crate::{
@@ -32,7 +32,7 @@ pub(super) struct Nodes(pub(super) Arc<Context>);
 #[async_trait]
 impl Cluster for Nodes {
     async fn join(&self, node: &Node) -> StoreResult<()> {
-        let mut work = self.0.pool.begin().await?;
+        let mut work = begin(&self.0.pool).await?;
         fences::lock(&mut work).await?;
         let note = sql(
             "insert into nodes (name, incarnation, version, address, started_at, seen_at)
@@ -53,11 +53,13 @@ impl Cluster for Nodes {
         .bind(node.name.clone())
         .bind(node.incarnation);
         execute(&mut work, free).await?;
-        Ok(work.commit().await?)
+        commit(work).await
     }
 
     async fn beat(&self, node: &Node, lease: SignedDuration) -> StoreResult<Option<ClusterView>> {
-        let mut work = self.0.pool.begin().await?;
+        let mut work = begin(&self.0.pool).await?;
+        // A later release may have taken away what this one needs.
+        open::check_known(&mut work, self.0.known_schema).await?;
         let beat = sql("update nodes set seen_at = clock_timestamp()
              where name = $1 and incarnation = $2")
         .bind(node.name.clone())
@@ -68,9 +70,9 @@ impl Cluster for Nodes {
             if query_one(&mut work, other, |_| Ok(())).await?.is_some() {
                 return Ok(None);
             }
-            work.rollback().await?;
+            drop(work);
             self.join(node).await?;
-            work = self.0.pool.begin().await?;
+            work = begin(&self.0.pool).await?;
         }
         let renew = sql(
             "update partitions set expires_at = clock_timestamp() + $2 * interval '1 ms'
@@ -85,7 +87,7 @@ impl Cluster for Nodes {
                  and not exists (select 1 from partitions where owner = name)");
         execute(&mut work, forget).await?;
         let view = view(&mut work).await?;
-        work.commit().await?;
+        commit(work).await?;
         Ok(Some(view))
     }
 
@@ -100,8 +102,9 @@ impl Cluster for Nodes {
         partitions: Partitions,
         lease: SignedDuration,
     ) -> StoreResult<Vec<Fence>> {
-        let mut work = self.0.pool.begin().await?;
+        let mut work = begin(&self.0.pool).await?;
         fences::lock(&mut work).await?;
+        open::check_known(&mut work, self.0.known_schema).await?;
         let claim = sql("update partitions
              set owner = $1, incarnation = $2, fence = fence + 1,
                  expires_at = clock_timestamp() + $4 * interval '1 ms'
@@ -119,12 +122,12 @@ impl Cluster for Nodes {
             })
         })
         .await?;
-        work.commit().await?;
+        commit(work).await?;
         Ok(claimed)
     }
 
     async fn release(&self, node: &Node, fences: Vec<Fence>) -> StoreResult<()> {
-        let mut work = self.0.pool.begin().await?;
+        let mut work = begin(&self.0.pool).await?;
         fences::lock(&mut work).await?;
         let release = sql("update partitions set owner = null, incarnation = null,
                  expires_at = '-infinity'
@@ -145,11 +148,11 @@ impl Cluster for Nodes {
         )
         .bind(node.incarnation);
         execute(&mut work, release).await?;
-        Ok(work.commit().await?)
+        commit(work).await
     }
 
     async fn leave(&self, node: &Node) -> StoreResult<()> {
-        let mut work = self.0.pool.begin().await?;
+        let mut work = begin(&self.0.pool).await?;
         fences::lock(&mut work).await?;
         for statement in [
             sql(
@@ -161,7 +164,7 @@ impl Cluster for Nodes {
         ] {
             execute(&mut work, statement.bind(node.incarnation)).await?;
         }
-        Ok(work.commit().await?)
+        commit(work).await
     }
 
     async fn post(&self, letter: Letter) -> StoreResult<i64> {
@@ -219,6 +222,13 @@ impl Cluster for Nodes {
         .bind(socket.incarnation)
         .bind(signed(socket.number));
         execute(&mut connection, close).await?;
+        Ok(())
+    }
+
+    async fn forget_socket(&self, station_id: &str) -> StoreResult<()> {
+        let mut connection = self.0.pool.acquire().await?;
+        let forget = sql("delete from station_sockets where station_id = $1");
+        execute(&mut connection, forget.bind(station_id.to_owned())).await?;
         Ok(())
     }
 

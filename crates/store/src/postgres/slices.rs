@@ -16,7 +16,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool, raw_sql};
 
 use super::{
     open::{self, CLEARING_LOCK, LOCKS, SLICE_LOCK, SLICE_LOCKS},
-    statement::{composed, execute, query_all, query_one, sql},
+    statement::{self, composed, execute, query_all, query_one, sql},
 };
 use crate::error::StoreResult;
 
@@ -76,7 +76,7 @@ impl Slices {
 
 /// The newest slice if it takes events of a day, or a new one.
 async fn begin(pool: &PgPool, day: i64) -> StoreResult<Slice> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = statement::begin(pool).await?;
     let lock = sql("select pg_advisory_xact_lock($1, $2)");
     execute(&mut transaction, lock.bind(LOCKS).bind(SLICE_LOCK)).await?;
     let newest = all(&mut transaction).await?.pop();
@@ -88,15 +88,21 @@ async fn begin(pool: &PgPool, day: i64) -> StoreResult<Slice> {
         columns.take::<i64>()
     });
     let number = number.await?.unwrap_or_default();
+    make(&mut transaction, number).await?;
+    statement::commit(transaction).await?;
+    Ok(Slice { number, day })
+}
+
+/// Makes the partition of a slice.
+pub(super) async fn make(connection: &mut PgConnection, number: i64) -> StoreResult<()> {
     // Made first and attached then, which does not keep out those who read or append meanwhile.
     let make = format!(
         "create table events_{number} (like events including all);
          alter table events_{number} add check (slice = {number});
          alter table events attach partition events_{number} for values in ({number})"
     );
-    transaction.execute(raw_sql(AssertSqlSafe(make))).await?;
-    transaction.commit().await?;
-    Ok(Slice { number, day })
+    connection.execute(raw_sql(AssertSqlSafe(make))).await?;
+    Ok(())
 }
 
 /// All slices, oldest first.
@@ -213,7 +219,8 @@ async fn drop_leftovers(connection: &mut PgConnection) -> StoreResult<()> {
             let detach = format!("alter table events detach partition {name} {how}");
             connection.execute(raw_sql(AssertSqlSafe(detach))).await?;
         }
-        execute(connection, composed(format!("drop table {name}"))).await?;
+        let drop = composed(format!("drop table {name}"));
+        connection.execute(drop).await?;
     }
     Ok(())
 }

@@ -1,9 +1,12 @@
 //! The one way statements are run: prepared once per connection, rows decoded column by column.
 
+use std::{future::Future, time::Duration};
+
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use sqlx::{
-    AssertSqlSafe, Decode, Executor, PgConnection, Postgres, Row, Type,
+    AssertSqlSafe, Decode, Executor, PgConnection, PgPool, Postgres, Row, SqlSafeStr, Transaction,
+    Type,
     postgres::{PgArguments, PgRow},
     query::Query,
 };
@@ -11,9 +14,53 @@ use uuid::Uuid;
 
 pub(super) use crate::values::{json, signed, unreadable};
 use crate::{
-    error::{BoxError, StoreResult},
+    error::{BoxError, StoreError, StoreResult, unusable},
     values::time,
 };
+
+/// Longest wait for the server's answer to a statement. The server gives up its own sooner
+/// (`statement_timeout`), so that whoever waits for longer waits at a connection that is dead and
+/// nobody has said so: a machine or a network that went away sends no farewell.
+const PATIENCE: Duration = Duration::from_secs(35);
+
+/// What the server answered; an error if it does not.
+pub(super) async fn answered<T, E: Into<StoreError>>(
+    work: impl Future<Output = Result<T, E>>,
+) -> StoreResult<T> {
+    answered_within(PATIENCE, work).await
+}
+
+/// The same, with another patience. What it broke off may have been done all the same.
+pub(super) async fn answered_within<T, E: Into<StoreError>>(
+    patience: Duration,
+    work: impl Future<Output = Result<T, E>>,
+) -> StoreResult<T> {
+    match tokio::time::timeout(patience, work).await {
+        Ok(done) => done.map_err(Into::into),
+        Err(_) => Err(unusable("used")(format!(
+            "the server has not answered for {} s",
+            patience.as_secs()
+        ))),
+    }
+}
+
+/// Begins a transaction.
+pub(super) async fn begin(pool: &PgPool) -> StoreResult<Transaction<'static, Postgres>> {
+    answered(pool.begin()).await
+}
+
+/// The same, begun by other words than `begin`.
+pub(super) async fn begin_with(
+    pool: &PgPool,
+    words: impl SqlSafeStr,
+) -> StoreResult<Transaction<'static, Postgres>> {
+    answered(pool.begin_with(words)).await
+}
+
+/// Ends a transaction. If that fails, it may have been committed all the same.
+pub(super) async fn commit(transaction: Transaction<'static, Postgres>) -> StoreResult<()> {
+    answered(transaction.commit()).await
+}
 
 /// A statement with its parameters.
 pub(super) type Statement = Query<'static, Postgres, PgArguments>;
@@ -34,7 +81,8 @@ pub(super) async fn execute(
     connection: &mut PgConnection,
     statement: Statement,
 ) -> StoreResult<u64> {
-    Ok(connection.execute(statement).await?.rows_affected())
+    let done = answered(connection.execute(statement)).await?;
+    Ok(done.rows_affected())
 }
 
 /// All rows of a query.
@@ -43,7 +91,7 @@ pub(super) async fn query_all<T>(
     statement: Statement,
     mut decode: impl FnMut(&mut Columns<'_>) -> StoreResult<T>,
 ) -> StoreResult<Vec<T>> {
-    let rows = connection.fetch_all(statement).await?;
+    let rows = answered(connection.fetch_all(statement)).await?;
     rows.iter()
         .map(|row| decode(&mut Columns { row, next: 0 }))
         .collect()
@@ -55,7 +103,7 @@ pub(super) async fn query_one<T>(
     statement: Statement,
     decode: impl FnOnce(&mut Columns<'_>) -> StoreResult<T>,
 ) -> StoreResult<Option<T>> {
-    let row = connection.fetch_optional(statement).await?;
+    let row = answered(connection.fetch_optional(statement)).await?;
     row.map(|row| decode(&mut Columns { row: &row, next: 0 }))
         .transpose()
 }

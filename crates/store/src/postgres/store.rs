@@ -10,23 +10,27 @@ use livewatt_domain::{
     client::Client,
     device::Device,
     history::Piece,
-    id::{AccountId, ChargingSessionId, ClientId, DeviceId, UserId, WebhookId},
+    id::{AccountId, ChargingSessionId, ClientId, DeviceId, LocationId, UserId, WebhookId},
     kind::DeviceKind,
     link::LinkSession,
+    location::Location,
+    money::Currency,
     partition::Partitions,
     session::ChargingSession,
+    tariff::{LocationTariff, MarketPrice, Tariff, TariffId},
     webhook::{DeliveryAttempt, Lane, Position, Webhook},
 };
 
 use super::{
-    PostgresStore, accounts, ages, clients, devices, energy, fences, fleet, links, log, operation,
-    presence, sample_days, slices, users, webhooks,
+    PostgresStore, accounts, ages, clients, devices, energy, exports, fences, fleet, links,
+    locations, log, operation, presence, sample_days, slices, tariffs, users, webhooks,
 };
 use crate::{
-    AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, Cluster, Fences,
-    FleetAccount, FleetDevice, LaneStep, LogPage, LogQuery, LostDevice, Page, PageRequest,
-    PresenceFlush, Quarter, SealedCredentials, Store, StoreFigures, StoreResult, StoredToken,
-    UnitOfWork, User, flush,
+    AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, Cluster, ExportBehind,
+    ExportStep, Fences, FleetAccount, FleetDevice, LaneStep, LocationChange, LocationPatch,
+    LocationPrices, LocationPricing, LogPage, LogQuery, LostDevice, MarketUpload, Page,
+    PageRequest, PresenceFlush, Quarter, SealedCredentials, Store, StoreFigures, StoreResult,
+    StoredToken, UnitOfWork, User, flush,
 };
 
 #[async_trait]
@@ -204,6 +208,150 @@ impl Store for PostgresStore {
     ) -> StoreResult<Page<Device>> {
         let mut connection = self.read().await?;
         devices::list(&mut connection, client, user.as_ref(), kind, &page).await
+    }
+
+    async fn create_location(&self, location: Location) -> StoreResult<bool> {
+        let mut work = self.write().await?;
+        let done = locations::create(&mut work, &location).await?;
+        work.commit().await?;
+        Ok(done)
+    }
+
+    async fn find_location(
+        &self,
+        client: ClientId,
+        id: LocationId,
+    ) -> StoreResult<Option<Location>> {
+        let mut connection = self.read().await?;
+        locations::find(&mut connection, client, id).await
+    }
+
+    async fn list_locations(
+        &self,
+        client: ClientId,
+        user: Option<UserId>,
+        page: PageRequest,
+    ) -> StoreResult<Page<Location>> {
+        let mut connection = self.read().await?;
+        locations::list(&mut connection, client, user.as_ref(), &page).await
+    }
+
+    async fn locations_of_user(
+        &self,
+        client: ClientId,
+        user: UserId,
+    ) -> StoreResult<Vec<Location>> {
+        let mut connection = self.read().await?;
+        locations::of_user(&mut connection, client, &user).await
+    }
+
+    async fn update_location(
+        &self,
+        client: ClientId,
+        id: LocationId,
+        patch: LocationPatch,
+    ) -> StoreResult<Option<Location>> {
+        let mut work = self.write().await?;
+        let done = locations::update(&mut work, client, id, &patch).await?;
+        work.commit().await?;
+        Ok(done)
+    }
+
+    async fn delete_location(
+        &self,
+        client: ClientId,
+        id: LocationId,
+    ) -> StoreResult<Option<Location>> {
+        let mut work = self.write().await?;
+        let done = locations::delete(&mut work, client, id).await?;
+        work.commit().await?;
+        Ok(done)
+    }
+
+    async fn location_changes(
+        &self,
+        of: Partitions,
+        limit: u32,
+    ) -> StoreResult<Vec<LocationChange>> {
+        let mut connection = self.read().await?;
+        locations::changes(&mut connection, &of, limit).await
+    }
+
+    async fn forget_location_changes(&self, numbers: Vec<i64>) -> StoreResult<()> {
+        let mut work = self.write().await?;
+        locations::forget_changes(&mut work, numbers).await?;
+        work.commit().await
+    }
+
+    async fn save_tariff(&self, client: ClientId, tariff: Tariff) -> StoreResult<()> {
+        let mut work = self.write().await?;
+        tariffs::save(&mut work, client, &tariff).await?;
+        work.commit().await
+    }
+
+    async fn find_tariff(&self, client: ClientId, id: TariffId) -> StoreResult<Option<Tariff>> {
+        let mut connection = self.read().await?;
+        tariffs::find(&mut connection, client, &id).await
+    }
+
+    async fn hang_tariff(&self, client: ClientId, hung: LocationTariff) -> StoreResult<bool> {
+        let mut work = self.write().await?;
+        let done = tariffs::hang(&mut work, client, &hung).await?;
+        work.commit().await?;
+        Ok(done)
+    }
+
+    async fn location_prices(
+        &self,
+        client: ClientId,
+        id: LocationId,
+    ) -> StoreResult<Option<LocationPrices>> {
+        let mut connection = self.snapshot().await?;
+        tariffs::prices(&mut connection, client, id).await
+    }
+
+    async fn set_location_pricing(
+        &self,
+        client: ClientId,
+        id: LocationId,
+        pricing: LocationPricing,
+    ) -> StoreResult<bool> {
+        let mut work = self.write().await?;
+        let done = tariffs::set_pricing(&mut work, client, id, &pricing).await?;
+        work.commit().await?;
+        Ok(done)
+    }
+
+    async fn client_currency(&self, client: ClientId) -> StoreResult<Option<Currency>> {
+        let mut connection = self.read().await?;
+        tariffs::client_currency(&mut connection, client).await
+    }
+
+    async fn set_client_currency(
+        &self,
+        client: ClientId,
+        currency: Option<Currency>,
+    ) -> StoreResult<()> {
+        let mut work = self.write().await?;
+        tariffs::set_client_currency(&mut work, client, currency).await?;
+        work.commit().await
+    }
+
+    async fn save_market_prices(&self, upload: MarketUpload) -> StoreResult<()> {
+        let mut work = self.write().await?;
+        tariffs::save_market(&mut work, &upload).await?;
+        work.commit().await
+    }
+
+    async fn market_prices(
+        &self,
+        client: ClientId,
+        area: String,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> StoreResult<Vec<MarketPrice>> {
+        let mut connection = self.read().await?;
+        tariffs::market(&mut connection, client, &area, from, to).await
     }
 
     async fn take_fences(&self) -> StoreResult<Fences> {
@@ -404,6 +552,24 @@ impl Store for PostgresStore {
     ) -> StoreResult<Vec<DeliveryAttempt>> {
         let mut connection = self.read().await?;
         webhooks::attempts(&mut connection, id, limit).await
+    }
+
+    async fn skip_positions(&self) -> StoreResult<()> {
+        let mut work = self.write().await?;
+        log::skip_positions(&mut work).await?;
+        work.commit().await
+    }
+
+    async fn exports_behind(&self, sink: String) -> StoreResult<Vec<ExportBehind>> {
+        let mut connection = self.read().await?;
+        exports::behind(&mut connection, &sink).await
+    }
+
+    async fn save_export(&self, step: ExportStep) -> StoreResult<bool> {
+        let mut work = self.write().await?;
+        let done = exports::save(&mut work, &step).await?;
+        work.commit().await?;
+        Ok(done)
     }
 
     async fn check(&self) -> StoreResult<()> {

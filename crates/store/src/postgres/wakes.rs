@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use sqlx::{PgConnection, PgPool, postgres::PgListener};
+use sqlx::{Executor, PgConnection, PgPool, postgres::PgListener};
 use tokio::sync::mpsc;
 
-use super::statement::{execute, sql};
+use super::statement::{answered_within, execute, sql};
 use crate::{
     cluster::Wake,
     error::{BoxError, StoreResult},
@@ -20,6 +20,8 @@ const MOST_BYTES: usize = 7_900;
 const QUEUE: usize = 10_000;
 /// Rest after the server could not be listened to.
 const REST: Duration = Duration::from_secs(1);
+/// After so long without a wake-up it is tried whether any can come.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// Tells everybody who listens.
 pub(super) async fn notify(connection: &mut PgConnection, wakes: &[Wake]) -> StoreResult<()> {
@@ -65,9 +67,15 @@ async fn listen_once(pool: &PgPool, sender: &mpsc::Sender<Wake>) -> Result<(), B
     listener.listen(CHANNEL).await?;
     loop {
         let notice = tokio::select! {
-            notice = listener.recv() => notice?,
+            notice = tokio::time::timeout(SILENCE, listener.recv()) => notice,
             () = sender.closed() => return Ok(()),
         };
+        let Ok(notice) = notice else {
+            // Nobody has said anything, or the connection is dead and nobody has said so.
+            answered_within(REST, listener.execute("select 1")).await?;
+            continue;
+        };
+        let notice = notice?;
         // Words of a newer version are passed over.
         let known = notice
             .payload()

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     error::StoreResult,
-    types::{LogPage, LogQuery, LoggedEvent},
+    types::{LogPage, LogQuery, LoggedEvent, POSITIONS_SKIPPED},
 };
 
 /// Appends events; returns the position of the last.
@@ -125,6 +125,13 @@ pub(super) fn drop_oldest_slice(
     connection.execute(&sql, [])?;
     slices::remove(connection, &slice)?;
     Ok(true)
+}
+
+/// Leaves a gap behind the positions given out so far.
+pub(super) fn skip_positions(connection: &Connection) -> StoreResult<()> {
+    let sql = "update log_counter set position = position + ?";
+    execute(connection, sql, [POSITIONS_SKIPPED])?;
+    Ok(())
 }
 
 /// Erases the events about a user.

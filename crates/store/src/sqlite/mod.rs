@@ -2,15 +2,18 @@
 
 mod accounts;
 mod ages;
+mod backup;
 mod clients;
 mod commit;
 mod devices;
 mod energy;
 mod error;
+mod exports;
 mod fleet;
 mod inspect;
 mod job;
 mod links;
+mod locations;
 mod log;
 mod open;
 mod operation;
@@ -19,12 +22,15 @@ mod readers;
 mod slices;
 mod statement;
 mod store;
+mod tariffs;
 #[cfg(test)]
 mod tests;
+pub(crate) mod transfer;
 mod users;
 mod webhooks;
 mod writer;
 
+pub use backup::Backup;
 pub use open::SqliteOptions;
 pub use writer::CommitStats;
 

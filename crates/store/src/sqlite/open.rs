@@ -9,7 +9,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::error::unusable;
+use super::{error::unusable, transfer::check_not_moved};
 use crate::error::{StoreError, StoreResult};
 
 const DATABASE_FILE: &str = "livewatt.db";
@@ -27,7 +27,9 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0005_count_troubled_accounts.sql"),
     include_str!("../../migrations/sqlite/0006_tell_fetches_from_pushes.sql"),
     include_str!("../../migrations/sqlite/0007_prepare_for_owners.sql"),
-    include_str!("../../migrations/sqlite/0008_keep_energy.sql"),
+    include_str!("../../migrations/sqlite/0008_keep_export_cursors.sql"),
+    include_str!("../../migrations/sqlite/0009_keep_locations_and_tariffs.sql"),
+    include_str!("../../migrations/sqlite/0010_keep_energy.sql"),
 ];
 
 /// Statements kept prepared per connection: about as many as there are.
@@ -72,6 +74,7 @@ pub(super) fn open(options: &SqliteOptions) -> StoreResult<Opened> {
     let directory = &options.directory;
     create_directory(directory).map_err(in_directory(directory))?;
     let lock = lock(directory)?;
+    check_not_moved(options)?;
     let file = directory.join(DATABASE_FILE);
     // Made here rather than by SQLite, for the permissions; its other files inherit them.
     private_file(&file).map_err(in_directory(directory))?;
@@ -97,7 +100,7 @@ fn create_directory(directory: &Path) -> io::Result<()> {
     builder.create(directory)
 }
 
-fn private_file(path: &Path) -> io::Result<File> {
+pub(super) fn private_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]

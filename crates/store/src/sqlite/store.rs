@@ -8,21 +8,25 @@ use livewatt_domain::{
     client::Client,
     device::{Device, DeviceText},
     history::Piece,
-    id::{AccountId, ChargingSessionId, ClientId, DeviceId, UserId, WebhookId},
+    id::{AccountId, ChargingSessionId, ClientId, DeviceId, LocationId, UserId, WebhookId},
     kind::DeviceKind,
     link::LinkSession,
+    location::Location,
+    money::Currency,
     partition::Partitions,
     session::ChargingSession,
+    tariff::{LocationTariff, MarketPrice, Tariff, TariffId},
     webhook::{DeliveryAttempt, Lane, Position, Webhook},
 };
 
 use super::{
-    SqliteStore, accounts, ages, clients, commit, devices, energy, fleet, links, log, operation,
-    slices, users, webhooks,
+    SqliteStore, accounts, ages, clients, commit, devices, energy, exports, fleet, links,
+    locations, log, operation, slices, tariffs, users, webhooks,
 };
 use crate::{
-    AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, Fences, FleetAccount,
-    FleetDevice, LaneStep, LogPage, LogQuery, LostDevice, Page, PageRequest, PresenceFlush,
+    AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, ExportBehind, ExportStep,
+    Fences, FleetAccount, FleetDevice, LaneStep, LocationChange, LocationPatch, LocationPrices,
+    LocationPricing, LogPage, LogQuery, LostDevice, MarketUpload, Page, PageRequest, PresenceFlush,
     Quarter, SealedCredentials, Store, StoreError, StoreFigures, StoreResult, StoredToken,
     UnitOfWork, User, flush,
 };
@@ -192,6 +196,127 @@ impl Store for SqliteStore {
         page: PageRequest,
     ) -> StoreResult<Page<DeviceText>> {
         self.read(move |c| devices::list_texts(c, client, user.as_ref(), kind, &page))
+            .await
+    }
+
+    async fn create_location(&self, location: Location) -> StoreResult<bool> {
+        self.write(move |c| locations::create(c, &location)).await
+    }
+
+    async fn find_location(
+        &self,
+        client: ClientId,
+        id: LocationId,
+    ) -> StoreResult<Option<Location>> {
+        self.read(move |c| locations::find(c, client, id)).await
+    }
+
+    async fn list_locations(
+        &self,
+        client: ClientId,
+        user: Option<UserId>,
+        page: PageRequest,
+    ) -> StoreResult<Page<Location>> {
+        self.read(move |c| locations::list(c, client, user.as_ref(), &page))
+            .await
+    }
+
+    async fn locations_of_user(
+        &self,
+        client: ClientId,
+        user: UserId,
+    ) -> StoreResult<Vec<Location>> {
+        self.read(move |c| locations::of_user(c, client, &user))
+            .await
+    }
+
+    async fn update_location(
+        &self,
+        client: ClientId,
+        id: LocationId,
+        patch: LocationPatch,
+    ) -> StoreResult<Option<Location>> {
+        self.write(move |c| locations::update(c, client, id, &patch))
+            .await
+    }
+
+    async fn delete_location(
+        &self,
+        client: ClientId,
+        id: LocationId,
+    ) -> StoreResult<Option<Location>> {
+        self.write(move |c| locations::delete(c, client, id)).await
+    }
+
+    async fn location_changes(
+        &self,
+        of: Partitions,
+        limit: u32,
+    ) -> StoreResult<Vec<LocationChange>> {
+        self.read(move |c| locations::changes(c, &of, limit)).await
+    }
+
+    async fn forget_location_changes(&self, numbers: Vec<i64>) -> StoreResult<()> {
+        self.write(move |c| locations::forget_changes(c, &numbers))
+            .await
+    }
+
+    async fn save_tariff(&self, client: ClientId, tariff: Tariff) -> StoreResult<()> {
+        self.write(move |c| tariffs::save(c, client, &tariff)).await
+    }
+
+    async fn find_tariff(&self, client: ClientId, id: TariffId) -> StoreResult<Option<Tariff>> {
+        self.read(move |c| tariffs::find(c, client, &id)).await
+    }
+
+    async fn hang_tariff(&self, client: ClientId, hung: LocationTariff) -> StoreResult<bool> {
+        self.write(move |c| tariffs::hang(c, client, &hung)).await
+    }
+
+    async fn location_prices(
+        &self,
+        client: ClientId,
+        id: LocationId,
+    ) -> StoreResult<Option<LocationPrices>> {
+        self.read(move |c| tariffs::prices(c, client, id)).await
+    }
+
+    async fn set_location_pricing(
+        &self,
+        client: ClientId,
+        id: LocationId,
+        pricing: LocationPricing,
+    ) -> StoreResult<bool> {
+        self.write(move |c| tariffs::set_pricing(c, client, id, &pricing))
+            .await
+    }
+
+    async fn client_currency(&self, client: ClientId) -> StoreResult<Option<Currency>> {
+        self.read(move |c| tariffs::client_currency(c, client))
+            .await
+    }
+
+    async fn set_client_currency(
+        &self,
+        client: ClientId,
+        currency: Option<Currency>,
+    ) -> StoreResult<()> {
+        self.write(move |c| tariffs::set_client_currency(c, client, currency))
+            .await
+    }
+
+    async fn save_market_prices(&self, upload: MarketUpload) -> StoreResult<()> {
+        self.write(move |c| tariffs::save_market(c, &upload)).await
+    }
+
+    async fn market_prices(
+        &self,
+        client: ClientId,
+        area: String,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> StoreResult<Vec<MarketPrice>> {
+        self.read(move |c| tariffs::market(c, client, &area, from, to))
             .await
     }
 
@@ -378,6 +503,18 @@ impl Store for SqliteStore {
         limit: u32,
     ) -> StoreResult<Vec<DeliveryAttempt>> {
         self.read(move |c| webhooks::attempts(c, id, limit)).await
+    }
+
+    async fn skip_positions(&self) -> StoreResult<()> {
+        self.write(log::skip_positions).await
+    }
+
+    async fn exports_behind(&self, sink: String) -> StoreResult<Vec<ExportBehind>> {
+        self.read(move |c| exports::behind(c, &sink)).await
+    }
+
+    async fn save_export(&self, step: ExportStep) -> StoreResult<bool> {
+        self.write(move |c| exports::save(c, &step)).await
     }
 
     async fn check(&self) -> StoreResult<()> {

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::sync::oneshot::Receiver;
 
-use super::*;
+use super::{open::MIGRATIONS, *};
 use crate::{
     Store,
     contract::{Story, minute, user_id},
@@ -268,10 +268,7 @@ fn a_newer_schema_is_refused() {
     assert!(
         matches!(
             refused,
-            Err(StoreError::NewerSchema {
-                found: 99,
-                known: 8
-            })
+            Err(StoreError::NewerSchema { found: 99, known }) if known == MIGRATIONS.len() as i64
         ),
         "{refused:?}"
     );

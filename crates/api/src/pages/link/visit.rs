@@ -228,6 +228,8 @@ impl Visit {
             EngineError::InvalidWebhook(_)
             | EngineError::UserNotFound(_)
             | EngineError::DeviceNotFound
+            | EngineError::LocationNotFound(_)
+            | EngineError::TariffNotFound(_)
             | EngineError::WebhookNotFound(_)
             | EngineError::Internal { .. } => LinkTrouble::Internal,
         };

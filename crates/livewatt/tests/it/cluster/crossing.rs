@@ -7,7 +7,7 @@ use super::nodes::{Cluster, Node};
 use crate::support::{eventually, receiver::SECRET};
 
 /// Waits until all partitions are shared between these nodes as they should be.
-async fn shared(cluster: &Cluster, names: &[&str]) {
+pub async fn shared(cluster: &Cluster, names: &[&str]) {
     eventually("the partitions are shared", async || {
         let owned = cluster.owned(names).await;
         owned.iter().sum::<usize>() == 256 && owned.iter().all(|count| *count > 256 / 6)
@@ -16,7 +16,7 @@ async fn shared(cluster: &Cluster, names: &[&str]) {
 }
 
 /// A node that does not own an account, and the one that does.
-async fn apart<'n>(
+pub async fn apart<'n>(
     cluster: &Cluster,
     nodes: &[&'n Node],
     account: livewatt_domain::id::AccountId,
@@ -100,6 +100,65 @@ async fn every_node_serves_everything() {
         cluster.owned(&["b"]).await == [256]
     })
     .await;
+    b.server.shut_down().await.unwrap();
+    cluster.sandbox.shutdown().await;
+}
+
+/// A Location that is made at any node has the devices at once, whoever owns them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn places_are_followed_at_every_node() {
+    let (cluster, a) = Cluster::begin().await;
+    let b = cluster.join("b").await;
+    shared(&cluster, &["a", "b"]).await;
+    let nodes = [&a, &b];
+    let first = async |node: &Node, user: &str, plural: &str| {
+        let listed = node.api.get(&format!("/users/{user}/{plural}")).await;
+        listed.expect_status(200)["data"][0].clone()
+    };
+    for number in 0..4 {
+        let user = format!("user-{number}");
+        let account = cluster.account(Cloud::Helios);
+        let id = cluster.link(&a, &user, &account).await;
+        let (other, own) = apart(&cluster, &nodes, id).await;
+        let inverter = first(other, &user, "inverters").await;
+        let body = json!({
+            "name": "Home", "latitude": inverter["location"]["latitude"],
+            "longitude": inverter["location"]["longitude"],
+        });
+        let path = format!("/users/{user}/locations");
+        let home = other.api.post(&path, Some(body)).await.expect_status(200);
+        let home = home["id"].clone();
+        eventually("the inverter is at home at both nodes", async || {
+            let mut at_home = true;
+            for node in nodes {
+                at_home &= first(node, &user, "inverters").await["location"]["id"] == home;
+            }
+            at_home
+        })
+        .await;
+        let charger = first(other, &user, "chargers").await;
+        let path = format!("/chargers/{}", charger["id"].as_str().unwrap());
+        let body = json!({ "locationId": home });
+        let assigned = other.api.call(reqwest::Method::PUT, &path, Some(body));
+        let assigned = assigned.await.expect_status(200);
+        assert_eq!(assigned["location"]["id"], home);
+        for node in [own, other] {
+            let shown = node.api.get(&path).await.expect_status(200);
+            assert_eq!(shown["location"]["id"], home, "at {}", node.name);
+        }
+        let one = format!("/locations/{}", home.as_str().unwrap());
+        own.api.delete(&one).await.expect_status(200);
+        eventually("nothing is at home any more", async || {
+            let mut is_gone = true;
+            for plural in ["inverters", "chargers"] {
+                let shown = first(other, &user, plural).await;
+                is_gone &= shown["location"]["id"].is_null();
+            }
+            is_gone
+        })
+        .await;
+    }
+    a.server.shut_down().await.unwrap();
     b.server.shut_down().await.unwrap();
     cluster.sandbox.shutdown().await;
 }

@@ -10,7 +10,10 @@ use livewatt_domain::{
     clock::{Clock, FastClock, SystemClock},
     id::{AccountId, ClientId, UserId},
 };
-use livewatt_engine::cluster::ClusterOptions;
+use livewatt_engine::{
+    EngineOptions,
+    cluster::{Bus, ClusterOptions},
+};
 use livewatt_sandbox::{AccountInfo, AccountSpec, Cloud, Sandbox, SandboxConfig};
 use livewatt_store::{
     AccountsOf, PostgresOptions, PostgresStore, Store,
@@ -37,6 +40,7 @@ pub struct Cluster {
     pub secret: String,
     clock: Arc<dyn Clock>,
     settings: Settings,
+    tune: fn(&mut EngineOptions),
     /// Opens the database beside the nodes.
     pub store: PostgresStore,
     _directory: TempDir,
@@ -50,9 +54,35 @@ pub struct Node {
     pub api: Api,
 }
 
+/// What nodes have in common: the leases of real ones last five times as long.
+pub fn tune(options: &mut EngineOptions, tick: Duration) {
+    options.cluster = ClusterOptions {
+        name: options.cluster.name.clone(),
+        address: options.cluster.address.clone(),
+        bus: options.cluster.bus.clone(),
+        moves: 256,
+        tick,
+        ..ClusterOptions::with_lease(3)
+    };
+}
+
 impl Cluster {
     /// A database, a sandbox, a receiver and the first node, `a`.
     pub async fn begin() -> (Self, Node) {
+        Self::begin_with(
+            |_| {},
+            |options| tune(options, Duration::from_millis(200)),
+            None,
+        )
+        .await
+    }
+
+    /// The same, whose nodes have other settings; the first is woken by another bus.
+    pub async fn begin_with(
+        change: impl FnOnce(&mut Settings),
+        tune: fn(&mut EngineOptions),
+        bus: Option<Arc<dyn Bus>>,
+    ) -> (Self, Node) {
         show_logs();
         let database = PrivatePostgres::shared().database();
         let directory = TempDir::new().unwrap();
@@ -69,6 +99,7 @@ impl Cluster {
         settings.store.url = Secret::new(database.url());
         let front = Front::start(loopback().await);
         settings.server.public_url = front.url.clone();
+        change(&mut settings);
         let options = PostgresOptions::new(database.url());
         let store = PostgresStore::open(&options);
         let mut cluster = Self {
@@ -79,11 +110,12 @@ impl Cluster {
             secret: String::new(),
             clock,
             settings,
+            tune,
             store: store.await.unwrap(),
             _directory: directory,
             _database: database,
         };
-        let mut server = cluster.serve("a").await;
+        let mut server = cluster.serve("a", bus).await;
         let (client, secret) = server.first_client.take().unwrap();
         cluster.client = client;
         cluster.secret = secret.reveal().to_owned();
@@ -91,21 +123,13 @@ impl Cluster {
         (cluster, node)
     }
 
-    async fn serve(&self, name: &str) -> Server {
+    async fn serve(&self, name: &str, bus: Option<Arc<dyn Bus>>) -> Server {
         let mut settings = self.settings.clone();
         settings.cluster.name = name.to_owned();
         let options = ServeOptions {
             clock: Some(self.clock.clone()),
-            // The leases of a real one last five times as long.
-            tune: Some(|options| {
-                options.cluster = ClusterOptions {
-                    name: options.cluster.name.clone(),
-                    address: options.cluster.address.clone(),
-                    moves: 256,
-                    tick: Duration::from_millis(200),
-                    ..ClusterOptions::with_lease(3)
-                };
-            }),
+            bus,
+            tune: Some(self.tune),
             ..ServeOptions::default()
         };
         Server::start(&settings, loopback().await, options)
@@ -125,7 +149,12 @@ impl Cluster {
 
     /// One more node.
     pub async fn join(&self, name: &str) -> Node {
-        let server = self.serve(name).await;
+        self.join_with(name, None).await
+    }
+
+    /// One more node, woken by another bus.
+    pub async fn join_with(&self, name: &str, bus: Option<Arc<dyn Bus>>) -> Node {
+        let server = self.serve(name, bus).await;
         self.enter(name, server).await
     }
 
@@ -154,8 +183,13 @@ impl Cluster {
 
     /// The name of the node that owns an account's partition.
     pub async fn owner(&self, account: AccountId) -> Option<String> {
+        self.owner_of(account.partition()).await
+    }
+
+    /// The name of the node that owns a partition.
+    pub async fn owner_of(&self, partition: u16) -> Option<String> {
         let view = self.store.cluster().unwrap().view().await.unwrap();
-        let lease = &view.leases[usize::from(account.partition())];
+        let lease = &view.leases[usize::from(partition)];
         Some(lease.owner.clone()?.0)
     }
 

@@ -28,11 +28,21 @@ pub struct Told {
 
 #[derive(Debug)]
 struct Book {
-    target: Option<String>,
+    /// Where requests go, in turn.
+    targets: Vec<String>,
+    turn: usize,
     acknowledged: usize,
     told: Vec<Told>,
     begun: watch::Sender<usize>,
     acked: watch::Sender<usize>,
+}
+
+impl Book {
+    fn next(&mut self) -> Option<String> {
+        self.turn += 1;
+        let turn = self.turn.checked_rem(self.targets.len())?;
+        Some(self.targets[turn].clone())
+    }
 }
 
 /// The front.
@@ -46,7 +56,8 @@ impl Front {
     pub fn start(listener: TcpListener) -> Self {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let book = Arc::new(Mutex::new(Book {
-            target: None,
+            targets: Vec::new(),
+            turn: 0,
             acknowledged: 0,
             told: Vec::new(),
             begun: watch::Sender::new(0),
@@ -65,7 +76,12 @@ impl Front {
 
     /// Where the server is now.
     pub fn leads_to(&self, base: Option<&str>) {
-        self.book.lock().unwrap().target = base.map(str::to_owned);
+        self.leads_to_each(base.into_iter());
+    }
+
+    /// Where the servers are now that share the work.
+    pub fn leads_to_each<'a>(&self, bases: impl Iterator<Item = &'a str>) {
+        self.book.lock().unwrap().targets = bases.map(str::to_owned).collect();
     }
 
     /// Pushes acknowledged so far, and what they told.
@@ -95,8 +111,7 @@ async fn pass_on(
     body: Bytes,
 ) -> Response {
     let is_push = uri.path() == PUSH_PATH;
-    let target = book.lock().unwrap().target.clone();
-    let Some(target) = target else {
+    let Some(target) = book.lock().unwrap().next() else {
         return StatusCode::BAD_GATEWAY.into_response();
     };
     headers.remove("host");

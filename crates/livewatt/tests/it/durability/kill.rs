@@ -2,23 +2,20 @@
 //! and the receiver live on in this process; afterwards their records are compared.
 
 use std::{
-    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
-
-use livewatt_sandbox::{DevicePatch, Sandbox};
-use tokio::time::sleep;
 
 use super::{
     is_long,
     moments::{MOMENTS, Moment},
     records::Records,
-    stage::{Stage, busiest},
+    stage::{Stage, busiest, change},
 };
+use crate::support::database;
 
 /// Users of whom pushes tell, and whose acknowledgements are checked.
 const PUSHED: [&str; 2] = ["pushed", "push-only"];
@@ -92,7 +89,8 @@ async fn nothing_is_lost_by_kill_9_at_any_moment() {
     program.stop().await;
     let figures = records.check_receiver(&stage.receiver);
     let of_failing = records.check_receiver(&stage.failing);
-    records.check_versions(&stage.data()).await;
+    let store = database::open(&stage.data()).await;
+    records.check_versions(&*store).await;
     let (acknowledged, truth) = stage.check_truth();
     println!(
         "{kills} kills ({reached} at the moment meant) in {:?}: {acknowledged} pushes acknowledged, \
@@ -113,31 +111,4 @@ async fn nothing_is_lost_by_kill_9_at_any_moment() {
         of_failing.duplicates,
     );
     assert!(records.log.len() > kills * 5, "hardly anything happened");
-}
-
-/// Changes one vehicle after the other for as long as it goes. A limit differs from those before,
-/// so that each change can be told from others; a vehicle's turn comes less often than the sandbox
-/// looks at its clock, so that each has a time of its own.
-async fn change(
-    sandbox: Arc<Sandbox>,
-    pushed: BTreeSet<String>,
-    polled: BTreeSet<String>,
-    is_over: Arc<AtomicBool>,
-) {
-    let vehicles: Vec<&String> = pushed.iter().chain(&polled).collect();
-    for count in 0_usize.. {
-        if is_over.load(Ordering::Relaxed) {
-            return;
-        }
-        let round = count / vehicles.len();
-        let patch = DevicePatch {
-            limit_percent: Some(50 + (round % 51) as u8),
-            max_amps: Some(6 + (round % 27) as u8),
-            plugged: round.is_multiple_of(3).then_some(round.is_multiple_of(2)),
-            ..DevicePatch::default()
-        };
-        let vehicle = vehicles[count % vehicles.len()];
-        sandbox.patch_device(vehicle, &patch).await.unwrap();
-        sleep(Duration::from_millis(25)).await;
-    }
 }

@@ -5,15 +5,15 @@
 
 mod clocks;
 pub mod front;
-mod kill;
+pub mod kill;
 mod moments;
 mod person;
 pub mod program;
 mod receivers;
-mod records;
-mod stage;
+pub mod records;
+pub mod stage;
 
 /// Whether the long form of a proof is wanted.
-fn is_long() -> bool {
+pub fn is_long() -> bool {
     std::env::var_os("LIVEWATT_LONG").is_some_and(|value| value == "1")
 }

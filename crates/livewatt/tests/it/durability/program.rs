@@ -17,20 +17,38 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts it on a directory; it logs what is wrong to a file beside that.
-    pub fn start(directory: &Path, sandbox_url: &str, public_url: &str) -> Self {
+    /// Starts it on a directory, with its database there or elsewhere; it logs what is wrong to a
+    /// file beside that.
+    pub fn start(
+        directory: &Path,
+        database: Option<&str>,
+        sandbox_url: &str,
+        public_url: &str,
+    ) -> Self {
+        let database = database::environment(&directory.join("data"), database);
+        Self::start_with(directory, sandbox_url, public_url, &database)
+    }
+
+    /// The same with these settings, as environment variables.
+    pub fn start_with(
+        directory: &Path,
+        sandbox_url: &str,
+        public_url: &str,
+        settings: &[(&str, String)],
+    ) -> Self {
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(directory.join("server.log"))
             .unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_livewatt"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn"])
+            .args(["serve", "--listen", "127.0.0.1:0"])
             .args(["--sandbox-url", sandbox_url, "--public-url", public_url])
             .arg("--dangerous-allow-private-receivers")
             .arg("--data")
             .arg(directory.join("data"))
-            .envs(database::environment(&directory.join("data")))
+            .env("LIVEWATT_LOG__LEVEL", "warn")
+            .envs(settings.iter().map(|(name, value)| (name, value)))
             .env("LIVEWATT_SANDBOX__FOLLOW_CLOCK", "true")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -70,12 +88,22 @@ impl Program {
         self.child.wait().await.unwrap();
     }
 
+    /// Sends it a signal, by its name.
+    pub async fn signal(&self, name: &str) {
+        let id = self.child.id().unwrap().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status().await;
+        assert!(sent.unwrap().success());
+    }
+
     /// Asks it to end in good order, and waits.
     pub async fn stop(mut self) {
-        let id = self.child.id().unwrap().to_string();
-        let asked = Command::new("kill").args(["-TERM", &id]).status().await;
-        assert!(asked.unwrap().success());
+        self.signal("TERM").await;
+        assert!(self.ended().await, "it ended badly");
+    }
+
+    /// Waits until it has ended; whether it ended well.
+    pub async fn ended(&mut self) -> bool {
         let ended = timeout(Duration::from_secs(30), self.child.wait()).await;
-        assert!(ended.expect("it does not end").unwrap().success());
+        ended.expect("it does not end").unwrap().success()
     }
 }

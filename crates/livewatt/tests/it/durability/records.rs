@@ -1,19 +1,15 @@
 //! Three records of the same story, kept apart: what was acknowledged to the vendor, what the log
 //! holds, and what the receiver got.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    path::Path,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use livewatt_domain::{Timestamp, diff, kind::DeviceKind};
 use livewatt_sandbox::{Cloud, Sandbox};
-use livewatt_store::AccountsOf;
+use livewatt_store::{AccountsOf, Store};
 use serde_json::Value;
 
 use super::front::Told;
 use crate::support::{
-    database,
     http::Api,
     log::{check_differences, device_of},
     receiver::{Delivery, Receiver},
@@ -23,7 +19,7 @@ use crate::support::{
 #[derive(Debug, Default)]
 pub struct Records {
     pub log: Vec<Value>,
-    cursor: Option<String>,
+    pub cursor: Option<String>,
     /// What the log said of a vehicle's charge, by its number.
     charges: HashMap<String, Vec<(Timestamp, Value)>>,
     /// Acknowledgements checked so far.
@@ -118,13 +114,12 @@ impl Records {
     }
 
     /// A device's version is the number of its events: none is missing, none was made twice.
-    pub async fn check_versions(&self, data: &Path) {
+    pub async fn check_versions(&self, store: &dyn Store) {
         let mut counts: HashMap<String, u64> = HashMap::new();
         for (_, device) in self.log.iter().filter_map(device_of) {
             let id = device["id"].as_str().unwrap().to_owned();
             *counts.entry(id).or_default() += 1;
         }
-        let store = database::open(data).await;
         let mut versions = HashMap::new();
         for (account, _) in store.list_accounts(AccountsOf::Everyone).await.unwrap() {
             for device in store.devices_of_account(account.id).await.unwrap() {

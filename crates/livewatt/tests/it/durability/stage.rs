@@ -3,13 +3,16 @@
 use std::{
     collections::BTreeSet,
     path::PathBuf,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use livewatt_domain::entropy::{Entropy as _, SeededEntropy};
 use livewatt_sandbox::{
-    AccountInfo, AccountSpec, Cloud, FaultKind, FaultSpec, Sandbox, SandboxConfig,
+    AccountInfo, AccountSpec, Cloud, DevicePatch, FaultKind, FaultSpec, Sandbox, SandboxConfig,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -32,24 +35,31 @@ use crate::support::{
 const SPEED: f64 = 240.0;
 
 /// What lives on while the server dies.
-pub(super) struct Stage {
-    pub(super) directory: TempDir,
-    pub(super) sandbox: Arc<Sandbox>,
-    pub(super) front: Front,
-    pub(super) receiver: Receiver,
+pub struct Stage {
+    pub directory: TempDir,
+    pub sandbox: Arc<Sandbox>,
+    pub front: Front,
+    pub receiver: Receiver,
     /// Another receiver, which fails now and then.
-    pub(super) failing: Receiver,
-    pub(super) client: (String, String),
-    pub(super) random: SeededEntropy,
+    pub failing: Receiver,
+    pub client: (String, String),
+    pub random: SeededEntropy,
     /// Users with the account each is to have.
-    pub(super) people: Vec<(String, AccountInfo)>,
+    pub people: Vec<(String, AccountInfo)>,
     /// Links broken off, relinked and refreshed under fire.
-    pub(super) links_cut: usize,
+    pub links_cut: usize,
+    /// Where the server's database is; `None` if it is that of its directory.
+    pub database: Option<String>,
 }
 
 impl Stage {
     /// Everything that lives on, and a server that was started once, with its accounts linked.
-    pub(super) async fn set(seed: u64) -> Self {
+    pub async fn set(seed: u64) -> Self {
+        Self::set_on(None, seed).await
+    }
+
+    /// The same with the server on a database of its own.
+    pub async fn set_on(database: Option<String>, seed: u64) -> Self {
         let config = SandboxConfig {
             seed,
             speed: SPEED,
@@ -65,6 +75,7 @@ impl Stage {
             random: SeededEntropy::new(seed),
             people: Vec::new(),
             links_cut: 0,
+            database,
         };
         let mut program = stage.start();
         let said = program.ready().await;
@@ -101,7 +112,7 @@ impl Stage {
     }
 
     /// Those of some users whose login is lost.
-    pub(super) async fn lost_logins(&self, api: &Api, users: &[&'static str]) -> Vec<&'static str> {
+    pub async fn lost_logins(&self, api: &Api, users: &[&'static str]) -> Vec<&'static str> {
         let mut lost = Vec::new();
         for user in users {
             if !is_valid(api, user).await {
@@ -112,7 +123,7 @@ impl Stage {
     }
 
     /// Users link again what they had.
-    pub(super) async fn restore(&self, api: &Api, users: &[&str]) {
+    pub async fn restore(&self, api: &Api, users: &[&str]) {
         if users.is_empty() {
             return;
         }
@@ -125,7 +136,7 @@ impl Stage {
         self.keep_unread().await;
     }
 
-    pub(super) fn account(&self, cloud: Cloud, vehicles: u32) -> AccountInfo {
+    pub fn account(&self, cloud: Cloud, vehicles: u32) -> AccountInfo {
         let spec = AccountSpec {
             vehicles: Some(vehicles),
             habits: Some(false),
@@ -134,12 +145,12 @@ impl Stage {
         self.sandbox.create_account(cloud, spec).unwrap()
     }
 
-    pub(super) fn data(&self) -> PathBuf {
+    pub fn data(&self) -> PathBuf {
         self.directory.path().join("data")
     }
 
     /// The vehicles of some people, as the sandbox names them.
-    pub(super) fn vins(&self, users: &[&str]) -> BTreeSet<String> {
+    pub fn vins(&self, users: &[&str]) -> BTreeSet<String> {
         let wanted = |(user, _): &&(String, AccountInfo)| users.contains(&user.as_str());
         let accounts = self.people.iter().filter(wanted);
         accounts
@@ -149,41 +160,37 @@ impl Stage {
             .collect()
     }
 
-    pub(super) fn start(&self) -> Program {
+    pub fn start(&self) -> Program {
         Program::start(
             self.directory.path(),
+            self.database.as_deref(),
             self.sandbox.base_url(),
             &self.front.url,
         )
     }
 
-    pub(super) async fn ready(&self, program: &mut Program) -> Api {
+    pub async fn ready(&self, program: &mut Program) -> Api {
         let said = program.ready().await;
         self.enter(said.last().unwrap()).await
     }
 
     /// Tells the front where the server is and logs in: at this speed, for a quarter of a minute.
-    pub(super) async fn enter(&self, base: &str) -> Api {
+    pub async fn enter(&self, base: &str) -> Api {
         self.front.leads_to(Some(base));
         Api::log_in_at(base, &self.client.0, &self.client.1).await
     }
 
-    pub(super) async fn wait_up_to(&self, millis: u64) {
+    pub async fn wait_up_to(&self, millis: u64) {
         let micros = self.random.next_u64() % (millis * 1000);
         sleep(Duration::from_micros(micros)).await;
     }
 
-    pub(super) async fn link(
-        &self,
-        api: &Api,
-        user: &str,
-        account: &AccountInfo,
-    ) -> Result<(), String> {
+    pub async fn link(&self, api: &Api, user: &str, account: &AccountInfo) -> Result<(), String> {
         link(api, &self.front.url, user, account, || {}).await
     }
 
     /// Links whoever is not linked, or no longer; returns how many logins were lost.
-    pub(super) async fn relink(&self, api: &Api) -> usize {
+    pub async fn relink(&self, api: &Api) -> usize {
         let mut lost = 0;
         for (user, account) in &self.people {
             let linked = api.get(&format!("/users/{user}")).await;
@@ -198,7 +205,7 @@ impl Stage {
     }
 
     /// Waits until the API shows the truth; returns the number of vehicles compared.
-    pub(super) async fn settle(&self, api: &Api, records: &mut Records) -> usize {
+    pub async fn settle(&self, api: &Api, records: &mut Records) -> usize {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let api = &self.enter(&api.base).await;
@@ -212,7 +219,7 @@ impl Stage {
     }
 
     /// The clouds say the same for ever now. Waits until the log has ended and is delivered.
-    pub(super) async fn fall_silent(&self, api: &Api, records: &mut Records) {
+    pub async fn fall_silent(&self, api: &Api, records: &mut Records) {
         for cloud in [Cloud::Volta, Cloud::Rivoli, Cloud::Helios] {
             let stale = FaultSpec::new(FaultKind::Stale);
             self.sandbox.add_fault(cloud, stale).await.unwrap();
@@ -237,7 +244,7 @@ impl Stage {
     }
 
     /// The vendor counted the acknowledgements that the front saw, and no quota was exceeded.
-    pub(super) fn check_truth(&self) -> (usize, Value) {
+    pub fn check_truth(&self) -> (usize, Value) {
         let (acknowledged, _) = self.front.acknowledged();
         let truth = self.sandbox.truth(None, None).unwrap();
         let accounts = truth["accounts"].as_array().unwrap();
@@ -250,7 +257,7 @@ impl Stage {
     }
 }
 
-pub(super) async fn link(
+pub async fn link(
     api: &Api,
     front: &str,
     user: &str,
@@ -273,14 +280,41 @@ fn vendors_of(user: &Value) -> &[Value] {
     user["linkedVendors"].as_array().map_or(&[], Vec::as_slice)
 }
 
-pub(super) async fn is_valid(api: &Api, user: &str) -> bool {
+pub async fn is_valid(api: &Api, user: &str) -> bool {
     let user = api.get(&format!("/users/{user}")).await.expect_status(200);
     vendors_of(&user).iter().all(|row| row["isValid"] == true)
 }
 
-pub(super) fn busiest(truth: &Value) -> u64 {
+pub fn busiest(truth: &Value) -> u64 {
     let accounts = truth["accounts"].as_array().unwrap().iter();
     let strict = accounts.filter(|account| account["cloud"] == "rivoli");
     let calls = strict.map(|account| account["stats"]["busiest_10_minutes"].as_u64().unwrap());
     calls.max().unwrap_or(0)
+}
+
+/// Changes one vehicle after the other for as long as it goes. A limit differs from those before,
+/// so that each change can be told from others; a vehicle's turn comes less often than the sandbox
+/// looks at its clock, so that each has a time of its own.
+pub async fn change(
+    sandbox: Arc<Sandbox>,
+    pushed: BTreeSet<String>,
+    polled: BTreeSet<String>,
+    is_over: Arc<AtomicBool>,
+) {
+    let vehicles: Vec<&String> = pushed.iter().chain(&polled).collect();
+    for count in 0_usize.. {
+        if is_over.load(Ordering::Relaxed) {
+            return;
+        }
+        let round = count / vehicles.len();
+        let patch = DevicePatch {
+            limit_percent: Some(50 + (round % 51) as u8),
+            max_amps: Some(6 + (round % 27) as u8),
+            plugged: round.is_multiple_of(3).then_some(round.is_multiple_of(2)),
+            ..DevicePatch::default()
+        };
+        let vehicle = vehicles[count % vehicles.len()];
+        sandbox.patch_device(vehicle, &patch).await.unwrap();
+        sleep(Duration::from_millis(25)).await;
+    }
 }

@@ -31,7 +31,7 @@ impl Program {
             ])
             .arg("--data")
             .arg(directory)
-            .envs(database::environment(directory))
+            .envs(database::environment(directory, None))
             .env("LIVEWATT_WEBHOOKS__HEARTBEAT_SECS", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -26,7 +26,7 @@ impl Running {
         let mut child = Command::new(env!("CARGO_BIN_EXE_livewatt"))
             .args(["serve", "--listen", "127.0.0.1:0", "--log", "trace"])
             .args(["--data", directory.to_str().unwrap()])
-            .envs(database::environment(directory))
+            .envs(database::environment(directory, None))
             .args(["--sandbox-url", sandbox])
             .arg("--dangerous-allow-private-receivers")
             .env("LIVEWATT_LOG__FORMAT", format)

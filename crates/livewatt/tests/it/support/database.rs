@@ -40,12 +40,12 @@ pub fn url(data: &Path) -> String {
     database.url()
 }
 
-/// What a program on a directory of data is told about its database.
-pub fn environment(data: &Path) -> [(&'static str, String); 2] {
+/// What a program on a directory of data is told about its database, if that is not `elsewhere`.
+pub fn environment(data: &Path, elsewhere: Option<&str>) -> [(&'static str, String); 2] {
     // Its port is another at every start, and so would be its name: it would wait for the leases of
     // the one before.
     [
-        (VARIABLE, url(data)),
+        (VARIABLE, elsewhere.map_or_else(|| url(data), str::to_owned)),
         ("LIVEWATT_CLUSTER__NAME", "tested".to_owned()),
     ]
 }

@@ -6,6 +6,7 @@ pub mod contract;
 pub mod database;
 pub mod http;
 pub mod log;
+pub mod nats;
 pub mod python;
 pub mod receiver;
 pub mod station;
@@ -304,6 +305,7 @@ impl World {
 
     /// Does all that is due now.
     pub async fn settle(&self) {
+        while self.engine().place_due().await.unwrap() > 0 {}
         self.engine().poll_due().await;
         self.engine().watch_freshness();
         self.engine().deliver_due().await;

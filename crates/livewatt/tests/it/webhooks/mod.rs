@@ -25,14 +25,14 @@ fn one_lane(settings: &mut livewatt::config::Settings) {
 }
 
 /// A linked vehicle whose plug makes events, and its ID in the sandbox.
-async fn vehicle(world: &World, user: &str) -> String {
+pub async fn vehicle(world: &World, user: &str) -> String {
     let account = world.link(user, Cloud::Volta, still()).await;
     world.advance(minutes(1)).await;
     account.devices[0].id.clone()
 }
 
 /// Makes an event about a vehicle.
-async fn replug(world: &World, vehicle: &str) {
+pub async fn replug(world: &World, vehicle: &str) {
     world.plug(vehicle, false).await;
     world.advance(STEP).await;
     world.plug(vehicle, true).await;
@@ -73,7 +73,7 @@ fn by_device(events: Vec<Value>) -> BTreeMap<String, Vec<String>> {
 
 /// The receiver took the whole log, nothing twice and each device's events in order; and whatever
 /// came under one delivery ID was the same.
-async fn assert_complete(world: &World, receiver: &Receiver) {
+pub async fn assert_complete(world: &World, receiver: &Receiver) {
     let (told, logged) = (
         by_device(receiver.events()),
         by_device(world.api.log().await),
@@ -90,7 +90,7 @@ async fn assert_complete(world: &World, receiver: &Receiver) {
     }
 }
 
-fn of_log(receiver: &Receiver) -> Vec<Delivery> {
+pub fn of_log(receiver: &Receiver) -> Vec<Delivery> {
     let mut attempts = receiver.attempts();
     attempts.retain(Delivery::is_of_log);
     attempts

@@ -26,7 +26,7 @@ use tokio::sync::{
 };
 
 use self::group::take_group;
-use super::{error, sample_days::SampleDays, slices::Slices};
+use super::{error, sample_days::SampleDays, slices::Slices, statement::answered_within};
 use crate::{
     error::{StoreError, StoreResult, copy},
     groups::{Trouble, measure},
@@ -35,6 +35,8 @@ use crate::{
 
 /// Tasks that commit.
 const COMMITTERS: usize = 2;
+/// Longest wait for a group: everything of its partitions queues up behind it.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// How often a lone unit is tried that the server gave up to end a deadlock.
 const MOST_TRIES: u32 = 4;
 
@@ -49,6 +51,8 @@ struct Pending {
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) pool: PgPool,
+    /// Number of the schema that this program knows.
+    pub(super) known_schema: usize,
     pub(super) slices: Slices,
     pub(super) sample_days: SampleDays,
 }
@@ -152,7 +156,7 @@ async fn timed(
     trouble: &mut Trouble,
 ) -> StoreResult<Vec<StoreResult<Option<Position>>>> {
     let began = Instant::now();
-    let outcome = write::write(context, units).await;
+    let outcome = answered_within(PATIENCE, write::write(context, units)).await;
     let took: Duration = began.elapsed();
     let is_sound = outcome
         .as_ref()

@@ -16,6 +16,7 @@ use crate::{
         devices::{self, Locked},
         energy, fences, letters, links, log,
         open::SLICE_LOCKS,
+        statement::{begin_with, commit},
     },
     types::{AccountChange, DeviceChange, Fence, UnitOfWork},
 };
@@ -50,7 +51,7 @@ async fn attempt(
     units: &[&UnitOfWork],
     slices: &[i64],
 ) -> StoreResult<Option<Results>> {
-    let mut transaction = context.pool.begin_with(begin(slices)).await?;
+    let mut transaction = begin_with(&context.pool, begin(slices)).await?;
     let mut decision = Decision::take(&mut transaction, units).await?;
     let (mut events, mut slices_of_events, mut owners) = (Vec::new(), Vec::new(), Vec::new());
     let mut slice = slices.iter();
@@ -80,7 +81,7 @@ async fn attempt(
             decision.results[owner] = Ok(Some(position));
         }
     }
-    transaction.commit().await?;
+    commit(transaction).await?;
     Ok(Some(decision.results))
 }
 

@@ -10,6 +10,7 @@ use livewatt_domain::{event::Event, id::ClientId, webhook::Position};
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
 
 use super::{
+    open::Schema,
     statement::{query_one, sql},
     *,
 };
@@ -94,7 +95,7 @@ async fn servers_that_start_together_make_one_schema() {
     let store = opened.into_iter().next().unwrap().unwrap();
     assert_eq!(
         number(&store, "select version from livewatt_schema").await,
-        3
+        Schema::ours().number() as i64
     );
     assert_eq!(
         number(&store, "select count(*) from livewatt_schema").await,
