@@ -125,14 +125,6 @@ impl EngineError {
         ))
     }
 
-    /// Whether somebody else changed a row since it was read.
-    pub(crate) fn is_conflict(&self) -> bool {
-        matches!(self, Self::Internal { source, .. } if matches!(
-            source.downcast_ref(),
-            Some(StoreError::Conflict)
-        ))
-    }
-
     /// An input with one thing wrong.
     pub fn invalid(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid(vec![Issue::new(path, message)])

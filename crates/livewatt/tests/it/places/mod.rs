@@ -18,8 +18,8 @@ async fn place(api: &Api, user: &str, latitude: f64, longitude: f64, zone: &str)
     let body = json!({
         "name": "A place", "latitude": latitude, "longitude": longitude, "timezoneName": zone,
     });
-    let made = api.post(&format!("/users/{user}/locations"), Some(body));
-    let made = made.await.expect_status(200);
+    let path = format!("/users/{user}/locations");
+    let made = api.post(&path, Some(body)).await.expect_status(200);
     assert_eq!(made["userId"], user);
     made["id"].as_str().unwrap().to_owned()
 }
