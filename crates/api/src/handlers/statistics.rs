@@ -6,6 +6,7 @@ use livewatt_domain::{
     energy::{Place, Resolution},
     kind::DeviceKind,
     time::read,
+    zone::Zone,
 };
 use livewatt_engine::statistics::{
     Charge, ChargingBucket, ChargingQuery, ContractSession, DeviceEnergy, HistoryQuery,
@@ -181,10 +182,10 @@ fn resolution(args: &QueryArgs, default: Resolution) -> ApiResult<Resolution> {
 /// The zone whose calendar is meant.
 fn zone(args: &QueryArgs) -> ApiResult<Option<Place>> {
     let zone = args.one("timezone")?.map(|name| {
-        let message = "must be the name of a time zone like Europe/Oslo";
-        Place::named(&name).ok_or_else(|| ApiError::invalid("timezone", message))
+        let zone = name.parse::<Zone>();
+        zone.map_err(|unknown| ApiError::invalid("timezone", unknown.to_string()))
     });
-    zone.transpose()
+    Ok(zone.transpose()?.map(Place::from))
 }
 
 /// The contract's old way to name a zone: hours, perhaps a fraction of them.

@@ -8,6 +8,8 @@ use jiff::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::zone::Zone;
+
 /// Whose clock says when a day begins.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Place(TimeZone);
@@ -16,11 +18,6 @@ impl Place {
     /// Nowhere in particular.
     pub const UTC: Self = Self(TimeZone::UTC);
 
-    /// Where the zone of an IANA name is in force; `None` if there is none of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        TimeZone::get(name).ok().map(Self)
-    }
-
     /// Where clocks are always so many hours ahead of UTC, perhaps a fraction of them; `None` if that
     /// is more than a day.
     pub fn ahead(hours: f64) -> Option<Self> {
@@ -28,6 +25,13 @@ impl Place {
         let is_offset = seconds.abs() <= 24.0 * 3600.0;
         let offset = is_offset.then(|| Offset::from_seconds(seconds as i32).ok())?;
         offset.map(|offset| Self(offset.to_time_zone()))
+    }
+}
+
+impl From<Zone> for Place {
+    /// Where a zone is in force.
+    fn from(zone: Zone) -> Self {
+        Self(zone.rules().clone())
     }
 }
 

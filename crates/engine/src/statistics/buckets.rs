@@ -121,7 +121,7 @@ pub(super) fn charging(
 
 #[cfg(test)]
 mod tests {
-    use livewatt_domain::{SignedDuration, id::DeviceId};
+    use livewatt_domain::{SignedDuration, id::DeviceId, zone::Zone};
     use uuid::Uuid;
 
     use super::*;
@@ -154,7 +154,7 @@ mod tests {
             ("America/New_York", "2026-11-01T18:00:00Z", 100),
             ("Australia/Lord_Howe", "2026-04-05T00:00:00Z", 98),
         ] {
-            let place = Place::named(zone).unwrap();
+            let place = Place::from(zone.parse::<Zone>().unwrap());
             let noon: Timestamp = noon.parse().unwrap();
             let begin = noon - SignedDuration::from_hours(72);
             let quarters: Vec<_> = (0..6 * 96)

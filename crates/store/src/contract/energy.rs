@@ -79,6 +79,30 @@ fn session(story: &Story, from: i64, to: i64) -> ChargingSession {
     }
 }
 
+impl Story {
+    /// Stores a history of a device: samples of three days, quarter hours of which one was restated,
+    /// and a charging session.
+    pub async fn keep_history(&self, device: &Device) -> StoreResult<()> {
+        let given = Bucket {
+            flow: Flow::Given,
+            ..bucket(15, 9.0, None)
+        };
+        for buckets in [
+            vec![bucket(0, 1.0, None), given],
+            vec![bucket(0, 0.1 + 0.2, Some(Restated::LateData))],
+        ] {
+            let change = HistoryChange {
+                hours: vec![hour(-1), hour(0), hour(HOUR), hour(3 * DAY)],
+                buckets,
+                sessions: vec![session(self, 5, 9)],
+                ..HistoryChange::default()
+            };
+            save(self, device, change).await?;
+        }
+        Ok(())
+    }
+}
+
 async fn save(story: &Story, device: &Device, change: HistoryChange) -> StoreResult<()> {
     let mut unit = story.unit();
     unit.histories.push(DeviceHistory {

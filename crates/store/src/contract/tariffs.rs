@@ -54,6 +54,39 @@ fn hung(location: LocationId, since: Timestamp, name: &str) -> LocationTariff {
     }
 }
 
+impl Story {
+    /// Stores what energy costs at a Location: tariffs of which one was replaced, currencies, and two
+    /// prices of the market `SE-3`.
+    pub async fn keep_prices(&self, at: LocationId) -> StoreResult<()> {
+        let (store, client) = (&self.store, self.client);
+        for (since, cost) in [(1, 123_456_789), (2, 7)] {
+            let tariff = tariff("t", minute(since), cost);
+            store.save_tariff(client, tariff).await?;
+        }
+        assert!(store.hang_tariff(client, hung(at, minute(3), "t")).await?);
+        store.set_client_currency(client, currency("NOK")).await?;
+        let pricing = LocationPricing {
+            currency: currency("SEK"),
+            price_area: Some("SE-3".to_owned()),
+        };
+        assert!(store.set_location_pricing(client, at, pricing).await?);
+        let prices = [(0, -1), (15, 2)].map(|(from, cost)| MarketPrice {
+            from: minute(from),
+            to: minute(from + 15),
+            per_kwh: Decimal::new(cost, 3),
+            currency: currency("SEK").unwrap_or_else(|| unreachable!("it is one")),
+            source: "market".to_owned(),
+            received_at: minute(from - 100),
+        });
+        let upload = MarketUpload {
+            client_id: client,
+            area: "SE-3".to_owned(),
+            prices: prices.to_vec(),
+        };
+        store.save_market_prices(upload).await
+    }
+}
+
 /// Rates that are replaced stay known from when until when they held.
 pub async fn keep_all_their_versions(store: Arc<dyn Store>) -> StoreResult<()> {
     let story = Story::begin(store).await?;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use sqlx::{AssertSqlSafe, Connection, Executor, PgPool, raw_sql};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool, raw_sql};
 
 use super::{
     open::{self, LOCKS, SAMPLES_LOCK},
@@ -24,13 +24,39 @@ impl SampleDays {
     /// Makes the partitions that units write to, where they are missing.
     pub(super) async fn make(&self, pool: &PgPool, units: &[&UnitOfWork]) -> StoreResult<()> {
         let histories = units.iter().flat_map(|unit| &unit.histories);
-        let mut days: BTreeSet<_> = histories
-            .flat_map(|history| &history.change.hours)
-            .map(|(hour, _)| day_of(*hour))
-            .collect();
-        days.retain(|day| !self.known().contains(day));
+        let hours = histories.flat_map(|history| &history.change.hours);
+        let days = self.missing(hours.map(|(hour, _)| hour.as_millisecond()));
+        if days.is_empty() {
+            return Ok(());
+        }
+        self.make_missing(&mut *pool.acquire().await?, days).await
+    }
+
+    /// Makes the partitions that hours belong to, in milliseconds of the epoch, where they are
+    /// missing.
+    pub(super) async fn make_for(
+        &self,
+        connection: &mut PgConnection,
+        hours: impl Iterator<Item = i64>,
+    ) -> StoreResult<()> {
+        let days = self.missing(hours);
+        self.make_missing(connection, days).await
+    }
+
+    fn missing(&self, hours: impl Iterator<Item = i64>) -> BTreeSet<i64> {
+        let mut days: BTreeSet<_> = hours.map(day_of).collect();
+        let known = self.known();
+        days.retain(|day| !known.contains(day));
+        days
+    }
+
+    async fn make_missing(
+        &self,
+        connection: &mut PgConnection,
+        days: BTreeSet<i64>,
+    ) -> StoreResult<()> {
         for day in days {
-            make_day(pool, day).await?;
+            make_day(connection, day).await?;
             self.known().insert(day);
         }
         Ok(())
@@ -46,8 +72,8 @@ impl SampleDays {
     }
 }
 
-async fn make_day(pool: &PgPool, day: i64) -> StoreResult<()> {
-    let mut transaction = pool.begin().await?;
+async fn make_day(connection: &mut PgConnection, day: i64) -> StoreResult<()> {
+    let mut transaction = connection.begin().await?;
     let lock = sql("select pg_advisory_xact_lock($1, $2)");
     execute(&mut transaction, lock.bind(LOCKS).bind(SAMPLES_LOCK)).await?;
     let name = name_of(day);
@@ -73,7 +99,7 @@ async fn make_day(pool: &PgPool, day: i64) -> StoreResult<()> {
 /// Drops the days that were over before a moment. Readers and writers are not kept out: a
 /// partition is detached once all who use it are done.
 pub(super) async fn drop_before(pool: &PgPool, moment: Timestamp) -> StoreResult<()> {
-    let first_kept = name_of(day_of(moment));
+    let first_kept = name_of(day_of(moment.as_millisecond()));
     // Names are of one length and order for all days that anybody lives to see.
     let over = sql("select relname::text, inhdetachpending
          from pg_class left join pg_inherits on inhrelid = pg_class.oid
@@ -117,8 +143,8 @@ pub(super) async fn drop_before(pool: &PgPool, moment: Timestamp) -> StoreResult
     Ok(())
 }
 
-fn day_of(at: Timestamp) -> i64 {
-    at.as_millisecond().div_euclid(MILLISECONDS_PER_DAY)
+fn day_of(millisecond: i64) -> i64 {
+    millisecond.div_euclid(MILLISECONDS_PER_DAY)
 }
 
 fn name_of(day: i64) -> String {

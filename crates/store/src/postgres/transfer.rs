@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, raw_sql};
 use super::{
     PostgresOptions,
     open::{self, LOCKS, Schema, TRANSFER_LOCK},
+    sample_days::SampleDays,
     slices,
     statement::{Columns, Statement, composed, execute, query_all, query_one, signed, sql},
 };
@@ -50,6 +51,7 @@ const PATIENCE: &str = "set statement_timeout = 0; set idle_in_transaction_sessi
 pub(crate) struct Target {
     connection: PgConnection,
     place: String,
+    sample_days: SampleDays,
 }
 
 impl Target {
@@ -72,6 +74,7 @@ impl Target {
         Ok(Self {
             connection,
             place: open::place(&connect_options),
+            sample_days: SampleDays::default(),
         })
     }
 
@@ -195,6 +198,21 @@ impl Target {
             transaction.commit().await?;
         }
         Ok(())
+    }
+
+    /// Makes the partitions that samples go into: one for each day that rows are of.
+    pub(crate) async fn make_sample_days(
+        &mut self,
+        table: &Table,
+        rows: &[Row],
+    ) -> StoreResult<()> {
+        let hour = table.columns.iter().position(|c| c.name == "hour");
+        let hours = rows.iter().filter_map(|row| match row.get(hour?) {
+            Some(Value::Number(hour)) => Some(*hour),
+            _ => None,
+        });
+        let connection = &mut self.connection;
+        self.sample_days.make_for(connection, hours).await
     }
 
     /// Writes rows, and how far the copy is thereby.

@@ -167,6 +167,10 @@ impl Transfer {
             let mut batches = self.source.read(part, mark.rows, batch);
             while let Some(rows) = batches.recv().await {
                 let rows = rows.map_err(about(part))?;
+                if part.table.name == "sample_hours" {
+                    let made = self.target.make_sample_days(&part.table, &rows).await;
+                    made.map_err(about(part))?;
+                }
                 mark.rows += rows.len() as u64;
                 let written = self.target.write(&part.table, rows, mark).await;
                 written.map_err(about(part))?;

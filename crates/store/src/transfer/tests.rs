@@ -3,7 +3,9 @@
 use std::{path::Path, sync::Arc};
 
 use livewatt_domain::{
-    id::{ClientId, DeliveryId},
+    id::{ClientId, DeliveryId, DeviceId, LocationId},
+    kind::DeviceKind,
+    partition::Partitions,
     webhook::{DeliveryAttempt, PendingDelivery, Position, Webhook},
 };
 use sqlx::Connection as _;
@@ -26,11 +28,14 @@ struct Installation {
     client: ClientId,
     other: ClientId,
     webhook: Webhook,
+    device: DeviceId,
+    home: LocationId,
 }
 
 impl Installation {
     /// Two clients whose events alternate over five days, of which the first is dropped; a device
-    /// that changed, and a webhook with a delivery under way and a record of what was tried.
+    /// that changed, with a history, a Location with its prices, and a webhook with a delivery under
+    /// way and a record of what was tried.
     async fn begin() -> StoreResult<Self> {
         let directory = TempDir::new().expect("a temporary directory");
         let store = open(directory.path());
@@ -64,6 +69,9 @@ impl Installation {
         let mut unit = story.unit();
         unit.devices.push(change);
         story.store.commit(unit).await?;
+        story.keep_history(&device).await?;
+        let home = story.settle(1).await?.id;
+        story.keep_prices(home).await?;
         let webhook = story.webhook(1);
         let start = Position(7);
         story.store.create_webhook(webhook.clone(), start).await?;
@@ -103,6 +111,8 @@ impl Installation {
             client,
             other,
             webhook,
+            device: device.id,
+            home,
         })
     }
 
@@ -133,7 +143,8 @@ fn why(error: &StoreError) -> String {
     format!("{error}: {}", source.unwrap_or_default())
 }
 
-/// What everybody sees of a database: events with cursors and positions, lanes, attempts, devices.
+/// What everybody sees of a database: events with cursors and positions, lanes, attempts, devices,
+/// places, prices and histories.
 async fn seen(store: &dyn Store, of: &Installation) -> StoreResult<Vec<String>> {
     let mut seen = Vec::new();
     for client in [of.client, of.other] {
@@ -158,10 +169,23 @@ async fn seen(store: &dyn Store, of: &Installation) -> StoreResult<Vec<String>> 
     seen.push(format!("{:?}", attempts.await?));
     let found = store.find_webhook(of.client, of.webhook.id);
     seen.push(format!("{:?}", found.await?));
-    let all = livewatt_domain::partition::Partitions::ALL;
+    let all = Partitions::ALL;
     seen.push(format!("{:?}", store.fleet_devices(all, None, 10).await?));
     seen.push(format!("{:?}", store.fleet_accounts(all, None, 10).await?));
     seen.push(format!("{:?}", store.age_state(all).await?));
+    let (client, device) = (of.client, of.device);
+    let prices = store.location_prices(client, of.home);
+    seen.push(format!("{:?}", prices.await?));
+    let prices = store.market_prices(client, "SE-3".to_owned(), minute(0), minute(60));
+    seen.push(format!("{:?}", prices.await?));
+    seen.push(format!("{:?}", store.location_changes(all, 10).await?));
+    let ada = crate::contract::user_id("ada");
+    let with_history = store.devices_with_history(client, ada, DeviceKind::Vehicle);
+    seen.push(format!("{:?}", with_history.await?));
+    let piece = store.history_piece(device, day(-2));
+    seen.push(format!("{:?}", piece.await?));
+    let quarters = store.quarters(vec![device], day(-2), day(6));
+    seen.push(format!("{:?}", quarters.await?));
     Ok(seen)
 }
 
@@ -215,6 +239,11 @@ async fn a_copy_goes_on_wherever_it_ended() -> StoreResult<()> {
             assert_eq!(rows("events"), 4 * 18 + 2);
             assert_eq!((rows("webhook_lanes"), rows("delivery_attempts")), (3, 1));
             assert_eq!(rows("age_clocks"), 256);
+            assert_eq!((rows("locations"), rows("location_changes")), (1, 1));
+            assert_eq!((rows("tariff_versions"), rows("location_tariffs")), (2, 1));
+            assert_eq!((rows("client_pricing"), rows("market_prices")), (1, 2));
+            assert_eq!((rows("energy_devices"), rows("sample_hours")), (1, 4));
+            assert_eq!((rows("energy_quarters"), rows("charging_sessions")), (2, 1));
             break;
         }
         // No server opens what is not whole.

@@ -1,6 +1,6 @@
 //! What helios's JSON means.
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::{Timestamp, civil::Date};
 use livewatt_domain::{
     device::{
         Capability, VendorDevice, Via,
@@ -12,6 +12,7 @@ use livewatt_domain::{
     energy::Flow,
     fact::{Completeness, Key, Observation, Presence},
     kind::DeviceKind,
+    zone::Zone,
 };
 
 use super::{Site, wire};
@@ -33,7 +34,7 @@ pub(super) fn site(told: Told<wire::Site>, drift: &mut Drift) -> Option<Site> {
         .filter(|name| !name.is_empty());
     let zone = timezone
         .as_deref()
-        .and_then(|name| TimeZone::get(name).ok());
+        .and_then(|name| name.parse::<Zone>().ok());
     if timezone.is_some() && zone.is_none() {
         drift.note("site.timezone", "(unknown zone)");
     }
@@ -42,7 +43,10 @@ pub(super) fn site(told: Told<wire::Site>, drift: &mut Drift) -> Option<Site> {
         .installed_on
         .and_then("(no date)", |text| text.parse::<Date>().ok())
         .take("site.installed_on", drift)
-        .and_then(|date| date.to_zoned(zone.unwrap_or(TimeZone::UTC)).ok())
+        .and_then(|date| {
+            date.to_zoned(zone.unwrap_or(Zone::UTC).rules().clone())
+                .ok()
+        })
         .map(|midnight| midnight.timestamp());
     Some(Site {
         id,
