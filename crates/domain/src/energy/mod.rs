@@ -74,7 +74,8 @@ pub enum Method {
     StateOfCharge,
 }
 
-/// The quarter hour (UTC) that a moment is in.
+/// The beginning of the quarter hour that a moment is in. Quarter hours are those of UTC, which are
+/// those of every zone in use today as well.
 pub fn quarter_of(at: Timestamp) -> Timestamp {
     let start = at.as_millisecond().div_euclid(QUARTER_MS) * QUARTER_MS;
     Timestamp::from_millisecond(start).unwrap_or(at)

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     market::{MarketPrice, in_turn},
-    timetable::{Price, PriceSource, Timetable, prices, quarter_of},
+    timetable::{Price, PriceSource, Timetable, prices},
     week::{Overlap, Week, WeekRow},
 };
 use crate::{id::LocationId, money::Decimal};

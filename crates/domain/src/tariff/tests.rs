@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::{money::Currency, zone::Zone};
+use crate::{energy::quarter_of, money::Currency, zone::Zone};
 
 fn interval(name: &str, from: &str, to: &str, weekdays: Option<&[u8]>) -> Interval {
     Interval {

@@ -16,6 +16,7 @@ use jiff::{Timestamp, tz::Offset};
 
 use super::{LocationTariff, MarketPrice, Tariff, TariffId, Week};
 use crate::{
+    energy::quarter_of,
     money::{Currency, Decimal},
     zone::Zone,
 };
@@ -194,13 +195,6 @@ impl Priced<'_> {
             },
         }
     }
-}
-
-/// The beginning of the quarter hour that a moment is in. Quarter hours are those of UTC, which are
-/// those of every zone in use today as well.
-pub fn quarter_of(at: Timestamp) -> Timestamp {
-    let second = at.as_second();
-    Timestamp::from_second(second - second.rem_euclid(QUARTER)).unwrap_or(at)
 }
 
 /// The price of each quarter hour that begins within a range (the first one where the range begins

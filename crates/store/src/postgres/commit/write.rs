@@ -33,7 +33,11 @@ pub(super) async fn write(context: &Context, units: &[&UnitOfWork]) -> StoreResu
     for _ in 0..MOST_ASSIGNMENTS {
         let events: Vec<_> = units.iter().flat_map(|unit| &unit.events).collect();
         let slices = context.slices.assign(&context.pool, &events).await?;
-        if let Some(results) = attempt(context, units, &slices).await? {
+        let attempted = attempt(context, units, &slices).await.inspect_err(|_| {
+            // Perhaps another node has dropped a day of samples that was thought to be there.
+            context.sample_days.forget();
+        })?;
+        if let Some(results) = attempted {
             return Ok(results);
         }
         context.slices.forget();

@@ -200,3 +200,22 @@ async fn slices_are_begun_and_dropped_by_any_server() {
     let page = story.events(story.client, Position(0)).await.unwrap();
     assert_eq!((page.events.len(), page.kept_from), (1, Position(4)));
 }
+
+/// Whoever knows that a day of samples has its partition may be wrong: another node drops it, and one
+/// of that day comes all the same where samples are kept for longer.
+#[tokio::test]
+async fn a_day_of_samples_that_another_node_dropped_is_made_again() {
+    let (database, store, story) = begin().await;
+    let device = story.discover(1).await.unwrap();
+    story.keep_history(&device).await.unwrap();
+    let samples = async || {
+        let piece = store.history_piece(device.id, day(-2)).await.unwrap();
+        piece.samples
+    };
+    let before = samples().await;
+    let other = PostgresStore::open(&PostgresOptions::new(database.url())).await;
+    other.unwrap().prune_samples(day(9)).await.unwrap();
+    assert_eq!((before.len(), samples().await.len()), (8, 0));
+    story.keep_history(&device).await.unwrap();
+    assert_eq!(samples().await, before);
+}
