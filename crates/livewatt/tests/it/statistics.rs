@@ -6,6 +6,7 @@ use livewatt_domain::{
     SignedDuration, Timestamp,
     energy::{Place, Resolution},
     kind::DeviceKind,
+    zone::Zone,
 };
 use livewatt_engine::statistics::ChargingQuery;
 use livewatt_sandbox::{AccountInfo, AccountSpec, Cloud, DevicePatch};
@@ -226,7 +227,7 @@ async fn every_charge_is_one_session_with_its_energy() {
     // nobody has told any, and they are not zero.
     for resolution in Resolution::ALL {
         let engine = world.engine();
-        let place = Place::named("Europe/Oslo").unwrap();
+        let place = Place::from("Europe/Oslo".parse::<Zone>().unwrap());
         let vehicle = query(DeviceKind::Vehicle);
         let rows = engine
             .charging_statistics(vehicle, resolution, &place)
