@@ -114,6 +114,17 @@ def expect(condition, message):
         raise Failure(message)
 
 
+def is_gone(driver, element):
+    """Whether an element belongs to a page that was left."""
+    try:
+        return staleness_of(element)(driver)
+    except WebDriverException as error:
+        # The driver's own word for it where the page is replaced while it looks.
+        if "does not belong to the document" in str(error):
+            return True
+        raise
+
+
 def open_browser(options, profile):
     chrome = webdriver.ChromeOptions()
     chrome.binary_location = "/usr/bin/chromium"
@@ -201,7 +212,7 @@ class Person:
         old = self.driver.find_element(By.TAG_NAME, "html")
         act()
         try:
-            WebDriverWait(self.driver, PAGE_SECONDS).until(staleness_of(old))
+            WebDriverWait(self.driver, PAGE_SECONDS).until(lambda driver: is_gone(driver, old))
         except TimeoutException:
             raise Failure(f"{self.where()}: nothing happens") from None
 

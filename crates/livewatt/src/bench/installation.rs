@@ -141,12 +141,17 @@ impl Installation {
         let fences = self.opened.store.take_fences().await?;
         let (vault, fences) = (&vault, &fences);
         accounts
-            .map(|new| async move {
+            // One after the other: the accounts of a user come after it.
+            .then(|new| async move {
                 let new = new?;
                 let user: UserId = format!("user-{}", new.number / ACCOUNTS_OF_A_USER).parse()?;
                 if new.number.is_multiple_of(ACCOUNTS_OF_A_USER) {
                     self.add_user(user.clone(), now).await?;
                 }
+                anyhow::Ok((new, user))
+            })
+            .map(|found| async move {
+                let (new, user) = found?;
                 let account = self.account(new.number, user, now)?;
                 let mut unit = UnitOfWork::new(Some(fences.of(account.id.partition())));
                 let mut quiet = PresenceFlush::default();

@@ -81,7 +81,7 @@ fn session(story: &Story, from: i64, to: i64) -> ChargingSession {
 
 impl Story {
     /// Stores a history of a device: samples of three days, quarter hours of which one was restated,
-    /// and a charging session.
+    /// and two charging sessions.
     pub async fn keep_history(&self, device: &Device) -> StoreResult<()> {
         let given = Bucket {
             flow: Flow::Given,

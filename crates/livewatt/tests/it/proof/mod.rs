@@ -114,7 +114,10 @@ impl Fleet {
             record_answers: true,
             ..SandboxConfig::default()
         };
-        let world = World::with_sandbox(config, |settings| settings.vendors.timeout_secs = 2).await;
+        // Long enough for a machine that stands still for some seconds: an answer that was given and
+        // came too late would be in the clouds' record and nowhere else.
+        let world =
+            World::with_sandbox(config, |settings| settings.vendors.timeout_secs = 10).await;
         let ledger = Ledger::start(loopback().await);
         let body = json!({ "url": ledger.url, "secret": SECRET });
         world

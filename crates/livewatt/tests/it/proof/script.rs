@@ -84,8 +84,8 @@ fn fault_kind(number: u64, dice: &Dice) -> FaultKind {
         16 => FaultKind::DuplicatePush,
         17 => FaultKind::OutOfOrderPush,
         18 => FaultKind::LostPush,
-        // Costs real time, so not too often.
-        _ if (number / KINDS).is_multiple_of(3) => FaultKind::Hang { seconds: None },
+        // Each costs the whole time-out of a vendor's call in real time, so not too often.
+        _ if (number / KINDS).is_multiple_of(12) => FaultKind::Hang { seconds: None },
         _ => FaultKind::ServerError { status: 502 },
     }
 }
