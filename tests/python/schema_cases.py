@@ -52,6 +52,12 @@ LINK = {
     "language": "en-US",
     "redirectUri": "https://app.example/done",
 }
+PLACE = {
+    "name": "Soon gone",
+    "latitude": 1.5,
+    "longitude": 1.5,
+    "timezoneName": "Europe/Oslo",
+}
 
 
 class Failure(Exception):
@@ -105,6 +111,9 @@ class Driver:
             hook = {"url": f"{self.options.receiver}?{number}", "secret": "secret of a test"}
             made = self.post("/webhooks", hook)
             return {"webhookId": [made["id"]]}
+        if "locationId" in case.path_parameters:
+            user = self.known["userId"][0]
+            return {"locationId": [self.post(f"/users/{user}/locations", PLACE)["id"]]}
         user = f"made-{self.options.seed}-{number}"
         self.post(f"/users/{user}/link", LINK)
         return {**self.known, "userId": [user]}

@@ -23,6 +23,6 @@ mod state;
 mod streams;
 
 pub use openapi::openapi;
-pub use operations::{Answer, Auth, Content, Operation, Query, operations};
+pub use operations::{Answer, Auth, Content, Operation, Query, QueryKind, operations};
 pub use router::router;
 pub use state::{ApiOptions, ApiState, MetricsText};

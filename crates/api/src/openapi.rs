@@ -13,7 +13,7 @@ use utoipa::{
             HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItemBuilder,
         },
         request_body::RequestBodyBuilder,
-        schema::{ArrayBuilder, ObjectBuilder, Schema, Type},
+        schema::{ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type},
         security::{
             ClientCredentials, Flow, HttpAuthScheme, HttpBuilder, OAuth2, Scopes,
             SecurityRequirement, SecurityScheme,
@@ -25,7 +25,7 @@ use utoipa::{
 use crate::{
     error::{Problem, TokenErrorResponse},
     handlers::{health, linking, locations, market, tariffs, token, users, webhooks},
-    operations::{Answer, Auth, Content, Operation, operations},
+    operations::{Answer, Auth, Content, Operation, QueryKind, operations},
     pagination::PaginationCursors,
 };
 
@@ -153,17 +153,27 @@ fn path_parameters(path: &str) -> impl Iterator<Item = Parameter> {
 
 fn query_parameters(row: &Operation) -> impl Iterator<Item = Parameter> {
     row.query.iter().map(|query| {
-        let kind = if query.is_integer {
-            Type::Integer
-        } else {
-            Type::String
+        let schema = ObjectBuilder::new().schema_type(match query.kind {
+            QueryKind::Integer => Type::Integer,
+            QueryKind::Text | QueryKind::Moment(_) | QueryKind::Choice(_) => Type::String,
+        });
+        let schema = match query.kind {
+            QueryKind::Text | QueryKind::Integer => schema,
+            QueryKind::Moment(example) => schema
+                .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+                .examples([example]),
+            QueryKind::Choice(all) => schema.enum_values(Some(all)),
+        };
+        let required = match query.is_required {
+            true => Required::True,
+            false => Required::False,
         };
         ParameterBuilder::new()
             .name(query.name)
             .parameter_in(ParameterIn::Query)
-            .required(Required::False)
+            .required(required)
             .description(Some(query.summary))
-            .schema(Some(ObjectBuilder::new().schema_type(kind)))
+            .schema(Some(schema))
             .build()
     })
 }

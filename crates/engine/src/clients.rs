@@ -34,6 +34,31 @@ impl Engine {
         name: &str,
         connection_limit: Option<u32>,
     ) -> EngineResult<(Client, Secret)> {
+        let (client, secret, hash) = self.new_client(name, connection_limit).await?;
+        self.store.create_client(client.clone(), hash).await?;
+        Ok((client, secret))
+    }
+
+    /// The same, if there is no client yet.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn create_first_client(&self, name: &str) -> EngineResult<Option<(Client, Secret)>> {
+        if !self.list_clients().await?.is_empty() {
+            // Hashing a secret takes its time on purpose.
+            return Ok(None);
+        }
+        let (client, secret, hash) = self.new_client(name, None).await?;
+        let is_first = self.store.create_first_client(client.clone(), hash);
+        Ok(is_first.await?.then_some((client, secret)))
+    }
+
+    /// A client, its secret and the hash of that.
+    async fn new_client(
+        &self,
+        name: &str,
+        connection_limit: Option<u32>,
+    ) -> EngineResult<(Client, Secret, String)> {
         let now = self.now();
         let client = Client {
             id: ClientId::new(now, self.entropy.as_ref()),
@@ -43,8 +68,7 @@ impl Engine {
         };
         let secret = random_text(self.entropy.as_ref());
         let hash = self.hash_secret(secret.clone()).await?;
-        self.store.create_client(client.clone(), hash).await?;
-        Ok((client, secret))
+        Ok((client, secret, hash))
     }
 
     /// All clients, newest first.

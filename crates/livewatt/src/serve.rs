@@ -249,9 +249,6 @@ pub async fn open_store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
 
 /// At the very first start: makes a client.
 async fn welcome(engine: &Engine) -> anyhow::Result<Option<(ClientId, Secret)>> {
-    if !engine.list_clients().await?.is_empty() {
-        return Ok(None);
-    }
-    let (client, secret) = engine.create_client("My app", None).await?;
-    Ok(Some((client.id, secret)))
+    let made = engine.create_first_client("My app").await?;
+    Ok(made.map(|(client, secret)| (client.id, secret)))
 }

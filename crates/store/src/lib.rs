@@ -69,6 +69,9 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
 
     /// Adds a client with the hash of its secret.
     async fn create_client(&self, client: Client, secret_hash: String) -> StoreResult<()>;
+    /// The same, if there is no client yet; false if there is one. Of several nodes that ask at the
+    /// same moment, one succeeds.
+    async fn create_first_client(&self, client: Client, secret_hash: String) -> StoreResult<bool>;
     /// All clients, newest first.
     async fn list_clients(&self) -> StoreResult<Vec<Client>>;
     /// A client and the hash of its secret.

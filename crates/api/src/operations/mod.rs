@@ -40,8 +40,23 @@ pub struct Query {
     pub name: &'static str,
     /// What it does.
     pub summary: &'static str,
-    /// True for whole numbers, false for text.
-    pub is_integer: bool,
+    /// What it may be.
+    pub kind: QueryKind,
+    /// Whether nothing is answered without it.
+    pub is_required: bool,
+}
+
+/// What a query parameter may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryKind {
+    /// Any text.
+    Text,
+    /// A whole number.
+    Integer,
+    /// A moment of RFC 3339; an example of one.
+    Moment(&'static str),
+    /// One of these.
+    Choice(&'static [&'static str]),
 }
 
 /// What an answer or a request carries.
@@ -102,14 +117,46 @@ const fn text(name: &'static str, summary: &'static str) -> Query {
     Query {
         name,
         summary,
-        is_integer: false,
+        kind: QueryKind::Text,
+        is_required: false,
+    }
+}
+
+const fn choice(name: &'static str, summary: &'static str, all: &'static [&'static str]) -> Query {
+    Query {
+        kind: QueryKind::Choice(all),
+        ..text(name, summary)
+    }
+}
+
+/// The beginning of a span of time.
+const fn since(name: &'static str, summary: &'static str) -> Query {
+    Query {
+        kind: QueryKind::Moment("2026-03-02T00:00:00Z"),
+        ..text(name, summary)
+    }
+}
+
+/// Its end.
+const fn until(name: &'static str, summary: &'static str) -> Query {
+    Query {
+        kind: QueryKind::Moment("2026-03-02T06:00:00Z"),
+        ..text(name, summary)
+    }
+}
+
+const fn required(query: Query) -> Query {
+    Query {
+        is_required: true,
+        ..query
     }
 }
 
 const PAGE_SIZE: Query = Query {
     name: "pageSize",
     summary: "Records on a page, 1 to 500; default 50",
-    is_integer: true,
+    kind: QueryKind::Integer,
+    is_required: false,
 };
 const PAGE: &[Query] = &[
     text("after", "Cursor: the next page (older records)"),
@@ -122,43 +169,56 @@ const STREAM: &[Query] = &[text(
     "Cursor: events after this one; from now on if absent",
 )];
 const REPORT: &[Query] = &[
-    text(
+    since(
         "from",
         "Moment whose hour is the first; 24 hours before `to` if absent",
     ),
-    text("to", "Moment whose hour is the last; now if absent"),
+    until("to", "Moment whose hour is the last; now if absent"),
     text("kind", "This kind of device only"),
     text("vendor", "This vendor only"),
 ];
 const HISTORY: &[Query] = &[
-    text("from", "Moment; 24 hours before `to` if absent"),
-    text("to", "Moment; now if absent"),
+    since("from", "Moment; 24 hours before `to` if absent"),
+    until("to", "Moment; now if absent"),
     RESOLUTION,
     ZONE,
 ];
-const RESOLUTION: Query = text(
+const RESOLUTION: Query = choice(
     "resolution",
-    "QUARTER_HOUR, HALF_HOUR, HOUR, DAY, WEEK, MONTH or YEAR",
+    "How long a bucket is",
+    &[
+        "QUARTER_HOUR",
+        "HALF_HOUR",
+        "HOUR",
+        "DAY",
+        "WEEK",
+        "MONTH",
+        "YEAR",
+    ],
 );
 const ZONE: Query = text(
     "timezone",
     "Name of the zone by whose calendar days and longer buckets are; UTC if absent",
 );
-const TYPE: Query = text("type", "charger, vehicle or hvac; required");
+const TYPE: Query = required(choice(
+    "type",
+    "The kind of device",
+    &["charger", "vehicle", "hvac"],
+));
 const CHARGES: &[Query] = &[
-    text("from", "Moment; 24 hours before `to` if absent"),
-    text("to", "Moment; now if absent"),
+    since("from", "Moment; 24 hours before `to` if absent"),
+    until("to", "Moment; now if absent"),
 ];
 const SESSIONS: &[Query] = &[
-    text("startDate", "Moment; required"),
-    text("endDate", "Moment; now if absent"),
+    required(since("startDate", "Moment")),
+    until("endDate", "Moment; now if absent"),
     TYPE,
     text("id", "This device only"),
     text("locationId", "Devices at this Location only"),
 ];
 const CHARGING: &[Query] = &[
-    text("startDate", "Moment; required"),
-    text("endDate", "Moment; now if absent"),
+    required(since("startDate", "Moment")),
+    until("endDate", "Moment; now if absent"),
     TYPE,
     text("id", "This device only"),
     text("locationId", "Devices at this Location only"),
@@ -170,11 +230,11 @@ const CHARGING: &[Query] = &[
     ),
 ];
 const PRICES: &[Query] = &[
-    text("from", "Moment in the first quarter hour; required"),
-    text(
+    required(since("from", "Moment in the first quarter hour")),
+    required(until(
         "to",
-        "Moment after the last quarter hour's beginning; required",
-    ),
+        "Moment after the last quarter hour's beginning",
+    )),
 ];
 const SOURCE: &[Query] = &[text(
     "source",

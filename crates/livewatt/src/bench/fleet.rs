@@ -27,8 +27,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Plan,
+    counters::Counters,
     installation::{Installation, Loops, NewAccount, Opened, credentials, engine_options, volta},
-    machine::{cpu_time, resident_bytes},
+    machine::{cpu_time, cpu_time_of_databases, resident_bytes, written_bytes},
     peer::{self, Peer, PlaceOrder},
     report::{Part, Row, quantile},
     vendor::{CHARGING_ONE_IN, is_charging, vin},
@@ -83,6 +84,12 @@ struct Held {
     resident_end: u64,
     watched_secs: f64,
     cpu_secs: f64,
+    database_cpu_secs: f64,
+    /// By it and the database, to disks.
+    written_bytes: u64,
+    commits: u64,
+    commit_mean_ms: f64,
+    commit_p99_ms: f64,
     /// On the vendor's clock, when its loops began.
     began_ms: f64,
 }
@@ -141,6 +148,17 @@ async fn fleet(plan: &Plan, devices: u32, length: Duration) -> anyhow::Result<(R
         .with(
             "CPU us/poll",
             held.cpu_secs * 1e6 / ages.late_secs.len() as f64,
+        )
+        .with(
+            "database CPU us/poll",
+            held.database_cpu_secs * 1e6 / ages.late_secs.len() as f64,
+        )
+        .with("commits/s", held.commits as f64 / held.watched_secs)
+        .with("commit, mean ms", held.commit_mean_ms)
+        .with("commit, p99 below ms", held.commit_p99_ms)
+        .with(
+            "written to disk, KiB/s",
+            held.written_bytes as f64 / 1024.0 / held.watched_secs,
         )
         .with("start, s", held.start_secs)
         .with("first poll after start, s", ages.first_secs)
@@ -291,7 +309,7 @@ impl Clock for PutBack {
 /// Holds a fleet, in a process of its own; prints what it measured.
 pub(super) async fn hold(orders: &str) -> anyhow::Result<()> {
     let orders: Orders = serde_json::from_str(orders)?;
-    crate::telemetry::start_metrics()?;
+    let metrics = crate::telemetry::start_metrics()?;
     let opened = Opened::open(&orders.place.place()?, orders.key).await?;
     let vendor = orders.vendor.parse()?;
     let clock = PutBack(SystemClock.now().duration_since(orders.now));
@@ -309,16 +327,28 @@ pub(super) async fn hold(orders: &str) -> anyhow::Result<()> {
         .await?;
     let start_secs = began.elapsed().as_secs_f64();
     let resident_started = resident_bytes()?;
-    let (cpu, watching) = (cpu_time(std::process::id())?, Instant::now());
+    let own = std::process::id();
+    let (cpu, database, written) = (
+        cpu_time(own)?,
+        cpu_time_of_databases()?,
+        written_bytes(own)?,
+    );
+    let (before, watching) = (Counters::read(&metrics), Instant::now());
     let loops = Loops::start(engine);
     tokio::time::sleep(Duration::from_secs(orders.length_secs)).await;
+    let after = Counters::read(&metrics);
     let held = Held {
         start_secs,
         resident_before,
         resident_started,
         resident_end: resident_bytes()?,
         watched_secs: watching.elapsed().as_secs_f64(),
-        cpu_secs: (cpu_time(std::process::id())? - cpu).as_secs_f64(),
+        cpu_secs: (cpu_time(own)? - cpu).as_secs_f64(),
+        database_cpu_secs: (cpu_time_of_databases()? - database).as_secs_f64(),
+        written_bytes: written_bytes(own)?.saturating_sub(written),
+        commits: after.commits - before.commits,
+        commit_mean_ms: after.commit_mean_ms(&before),
+        commit_p99_ms: after.commit_quantile_ms(&before, 0.99),
         began_ms,
     };
     loops.stop().await?;

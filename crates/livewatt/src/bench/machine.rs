@@ -70,21 +70,45 @@ pub(super) fn cpu_time(process: u32) -> anyhow::Result<Duration> {
     Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
 }
 
-/// CPU time that the processes of a name have used so far, on this machine.
-pub(super) fn cpu_time_of_all(name: &str) -> anyhow::Result<Duration> {
-    let mut sum = Duration::ZERO;
+/// What the processes of a database server are called.
+const DATABASE: &str = "postgres";
+
+/// CPU time that database servers of this machine have used so far.
+pub(super) fn cpu_time_of_databases() -> anyhow::Result<Duration> {
+    let processes = databases()?.into_iter();
+    // One that ended between the two looks used next to nothing.
+    Ok(processes
+        .map(|process| cpu_time(process).unwrap_or_default())
+        .sum())
+}
+
+/// Bytes that a process, and the database servers of this machine, have had written to disks.
+pub(super) fn written_bytes(process: u32) -> anyhow::Result<u64> {
+    let written = |process: u32| {
+        let text = fs::read_to_string(format!("/proc/{process}/io")).unwrap_or_default();
+        let field = text
+            .lines()
+            .find_map(|line| line.strip_prefix("write_bytes:"));
+        field.and_then(|bytes| bytes.trim().parse::<u64>().ok())
+    };
+    let own = written(process).context("/proc does not tell what was written")?;
+    // Those of other users are told to root alone.
+    Ok(own + databases()?.into_iter().filter_map(written).sum::<u64>())
+}
+
+fn databases() -> anyhow::Result<Vec<u32>> {
+    let mut found = Vec::new();
     for entry in fs::read_dir("/proc").context("/proc is needed to measure")? {
         let process = entry?.file_name();
         let Some(process) = process.to_str().and_then(|text| text.parse::<u32>().ok()) else {
             continue;
         };
         let comm = fs::read_to_string(format!("/proc/{process}/comm"));
-        if comm.is_ok_and(|comm| comm.trim_end() == name) {
-            // One that ended between the two looks used next to nothing.
-            sum += cpu_time(process).unwrap_or_default();
+        if comm.is_ok_and(|comm| comm.trim_end() == DATABASE) {
+            found.push(process);
         }
     }
-    Ok(sum)
+    Ok(found)
 }
 
 /// Memory of this process that is resident, bytes.

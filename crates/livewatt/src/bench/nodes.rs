@@ -27,7 +27,7 @@ use super::{
     counters::Counters,
     fleet::{fill, first_due},
     installation::{Installation, Loops, Opened, engine_options},
-    machine::{cpu_time, cpu_time_of_all},
+    machine::{cpu_time, cpu_time_of_databases},
     peer::{Peer, PlaceOrder, hear, spawn_at},
     poll::{Pace, RAMP},
     report::{Part, Row},
@@ -36,8 +36,6 @@ use crate::{telemetry, terminal::say};
 
 /// Fetches at the same time, of each node.
 const PARALLEL: usize = 64;
-/// What the processes of the database are called.
-const DATABASE: &str = "postgres";
 /// Until the nodes have found each other, shared the partitions, and read each account once.
 const WARM_UP: SignedDuration = SignedDuration::from_secs(45);
 /// Longest time until a dead node's partitions are taken over: two leases.
@@ -58,7 +56,7 @@ pub(super) async fn run(plan: &Plan) -> anyhow::Result<Part> {
         about: format!(
             "as the part poll, on PostgreSQL, by one, two and three processes at once; {accounts} \
              accounts of one vehicle, {PARALLEL} fetches at a time each, {} s; the CPU of all \
-             processes of this machine called {DATABASE} is counted as the database's",
+             PostgreSQL servers of this machine is counted as the database's",
             window.as_secs()
         ),
         aim: "CPU per poll does not grow with nodes; a dead node's share is taken over within 20 s",
@@ -131,9 +129,9 @@ async fn case(
         peers.push(spawn_at(&place, &["node".to_owned(), orders])?);
     }
     sleep_until(begins_at).await;
-    let (database, served) = (cpu_time_of_all(DATABASE)?, vendor.cpu_time()?);
+    let (database, served) = (cpu_time_of_databases()?, vendor.cpu_time()?);
     sleep(window).await;
-    let database = cpu_time_of_all(DATABASE)? - database;
+    let database = cpu_time_of_databases()? - database;
     let served = vendor.cpu_time()? - served;
     let mut killed_at = None;
     if nodes == 2 {

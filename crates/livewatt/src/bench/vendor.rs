@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::Context as _;
 use livewatt_domain::{
-    SignedDuration, Timestamp,
+    Timestamp,
     clock::{Clock as _, SystemClock},
 };
 use tokio::{
@@ -24,7 +24,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::peer::announce;
+use super::{fleet::cadence, peer::announce};
 
 /// One vehicle in so many is charging: read every two minutes instead of every seven.
 pub(super) const CHARGING_ONE_IN: u32 = 10;
@@ -53,11 +53,12 @@ struct Cloud {
 struct Account {
     visits: AtomicU32,
     changes: AtomicU32,
+    /// The visit that found the last change.
+    changed_at_visit: AtomicU32,
 }
 
 /// Serves until the process that started this one is gone.
 pub(super) async fn serve(accounts: u32) -> anyhow::Result<()> {
-    let day = SignedDuration::from_hours(24);
     let cloud = Arc::new(Cloud {
         accounts: (0..accounts).map(|_| Account::default()).collect(),
         changed_percent: AtomicU32::new(0),
@@ -67,7 +68,7 @@ pub(super) async fn serve(accounts: u32) -> anyhow::Result<()> {
         connections: AtomicU64::new(0),
         visits: Mutex::default(),
         began: Instant::now(),
-        oldest: SystemClock.now().saturating_sub(day)?,
+        oldest: SystemClock.now(),
     });
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
         .await
@@ -192,6 +193,7 @@ impl Cloud {
         let steps = |visits: u32| (u64::from(visits) + u64::from(phase)) * u64::from(percent) / 100;
         if steps(visits) != steps(visits + 1) {
             account.changes.fetch_add(1, Relaxed);
+            account.changed_at_visit.store(visits, Relaxed);
         }
         self.answers.fetch_add(1, Relaxed);
         if self.is_logging.load(Relaxed) {
@@ -199,12 +201,15 @@ impl Cloud {
             let mut visits = self.visits.lock().unwrap_or_else(PoisonError::into_inner);
             visits.push((number, at));
         }
-        Some(self.body(number, account.changes.load(Relaxed)))
+        Some(self.body(number, account))
     }
 
-    /// An account as volta shows it, after so many changes.
-    fn body(&self, number: u32, changes: u32) -> Vec<u8> {
-        let at = SignedDuration::from_secs(changes.into());
+    /// An account as volta shows it.
+    fn body(&self, number: u32, account: &Account) -> Vec<u8> {
+        let changes = account.changes.load(Relaxed);
+        // The reader's clock may be far ahead of ours. What is told of a time long past costs it more
+        // than what has just happened, which is the usual.
+        let at = cadence(number) * account.changed_at_visit.load(Relaxed).cast_signed();
         let changed_at = self.oldest.saturating_add(at).unwrap_or(self.oldest);
         let level = 20 + changes % 60;
         let range = f64::from(level) * 4.1;

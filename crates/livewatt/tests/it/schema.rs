@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use livewatt_api::operations;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{World, python::Program, still};
@@ -26,6 +27,7 @@ async fn known(world: &World) -> BTreeMap<String, Vec<String>> {
         ("inverterId", "inverters"),
         ("batteryId", "batteries"),
         ("meterId", "meters"),
+        ("locationId", "locations"),
     ] {
         known.insert(variable.to_owned(), ids(plural).await);
     }
@@ -38,6 +40,8 @@ async fn known(world: &World) -> BTreeMap<String, Vec<String>> {
         ("vendorType", "vehicle"),
         ("integration", "volta"),
         ("stationId", "station-1"),
+        ("tariffId", "home"),
+        ("area", "NO1"),
     ] {
         known.insert(variable.to_owned(), vec![value.to_owned()]);
     }
@@ -71,6 +75,20 @@ async fn every_answer_is_one_that_the_document_promises() {
         .await;
     let gone = world.api.delete("/users/cut-off/authorization").await;
     gone.expect_status(204);
+    let place = json!({
+        "name": "Home", "latitude": 59.9, "longitude": 10.7, "timezoneName": "Europe/Oslo",
+    });
+    world
+        .api
+        .post("/users/ann/locations", Some(place))
+        .await
+        .expect_status(200);
+    let rates = json!([{ "name": "all", "cost": "0.2" }]);
+    world
+        .api
+        .call(Method::PUT, "/tariffs/home", Some(rates))
+        .await
+        .expect_status(204);
     let body = json!({ "url": world.receiver.any_url(), "secret": "a secret of the test" });
     world
         .api

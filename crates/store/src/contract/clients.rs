@@ -33,6 +33,22 @@ pub async fn are_listed_newest_first(store: Arc<dyn Store>) -> StoreResult<()> {
     Ok(())
 }
 
+/// Of those who want to make the first client at the same moment, one does.
+pub async fn are_begun_once(store: Arc<dyn Store>) -> StoreResult<()> {
+    let story = Story::begin(store.clone()).await?;
+    let late = Story::client_like(ClientId::new(minute(1), story.entropy()), 1);
+    assert!(!store.create_first_client(late, "hash".to_owned()).await?);
+    assert!(store.delete_client(story.client).await?);
+    let attempt = async || {
+        let client = Story::client_like(ClientId::new(minute(2), story.entropy()), 2);
+        store.create_first_client(client, "hash".to_owned()).await
+    };
+    let (one, other, third) = tokio::try_join!(attempt(), attempt(), attempt())?;
+    assert_eq!(u8::from(one) + u8::from(other) + u8::from(third), 1);
+    assert_eq!(store.list_clients().await?.len(), 1);
+    Ok(())
+}
+
 /// There are no two clients of one ID.
 pub async fn are_unique(store: Arc<dyn Store>) -> StoreResult<()> {
     let story = Story::begin(store).await?;

@@ -53,6 +53,7 @@ macro_rules! store_contract {
         $crate::store_contract! { $open =>
             clients:
                 are_listed_newest_first,
+                are_begun_once,
                 are_unique,
                 tokens_expire,
                 a_new_secret_revokes_the_tokens;
@@ -224,14 +225,19 @@ impl Story {
         Ok(story)
     }
 
-    /// Adds a client made at a minute.
-    pub async fn add_client(&self, id: ClientId, at: i64) -> StoreResult<Client> {
-        let client = Client {
+    /// A client made at a minute.
+    pub fn client_like(id: ClientId, at: i64) -> Client {
+        Client {
             id,
             name: format!("client of minute {at}"),
             created_at: minute(at),
             connection_limit: Some(5),
-        };
+        }
+    }
+
+    /// Adds a client made at a minute.
+    pub async fn add_client(&self, id: ClientId, at: i64) -> StoreResult<Client> {
+        let client = Self::client_like(id, at);
         self.store
             .create_client(client.clone(), "hash".to_owned())
             .await?;

@@ -29,6 +29,24 @@ pub(super) async fn create(
     Ok(())
 }
 
+pub(super) async fn create_first(
+    connection: &mut PgConnection,
+    client: &Client,
+    secret_hash: &str,
+) -> StoreResult<bool> {
+    // Whoever comes second waits here, and then sees the first.
+    execute(
+        connection,
+        sql("lock table clients in share row exclusive mode"),
+    )
+    .await?;
+    if !list(connection).await?.is_empty() {
+        return Ok(false);
+    }
+    create(connection, client, secret_hash).await?;
+    Ok(true)
+}
+
 pub(super) async fn list(connection: &mut PgConnection) -> StoreResult<Vec<Client>> {
     let all = sql("select id, name, created_at, connection_limit from clients
                    order by created_at desc, id desc");

@@ -45,6 +45,13 @@ impl Store for PostgresStore {
         work.commit().await
     }
 
+    async fn create_first_client(&self, client: Client, secret_hash: String) -> StoreResult<bool> {
+        let mut work = self.write().await?;
+        let is_first = clients::create_first(&mut work, &client, &secret_hash).await?;
+        work.commit().await?;
+        Ok(is_first)
+    }
+
     async fn list_clients(&self) -> StoreResult<Vec<Client>> {
         let mut connection = self.read().await?;
         clients::list(&mut connection).await

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::{
     energy, log,
-    statement::{Columns, execute, query_all, query_one},
+    statement::{Columns, execute, exists, query_all, query_one},
 };
 use crate::{error::StoreResult, types::StoredToken};
 
@@ -30,6 +30,18 @@ pub(super) fn create(
         ],
     )?;
     Ok(())
+}
+
+pub(super) fn create_first(
+    connection: &Connection,
+    client: &Client,
+    secret_hash: &str,
+) -> StoreResult<bool> {
+    let is_first = !exists(connection, "select 1 from clients", [])?;
+    if is_first {
+        create(connection, client, secret_hash)?;
+    }
+    Ok(is_first)
 }
 
 pub(super) fn list(connection: &Connection) -> StoreResult<Vec<Client>> {

@@ -41,6 +41,11 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn create_first_client(&self, client: Client, secret_hash: String) -> StoreResult<bool> {
+        self.write(move |c| clients::create_first(c, &client, &secret_hash))
+            .await
+    }
+
     async fn list_clients(&self) -> StoreResult<Vec<Client>> {
         self.read(clients::list).await
     }

@@ -21,7 +21,8 @@ fn minutes(count: i64) -> SignedDuration {
     SignedDuration::from_mins(count)
 }
 
-/// Two users with devices of all kinds that the clouds have.
+/// Two users with devices of all kinds that the clouds have; and a Location where nobody is, a
+/// tariff and a market's prices.
 async fn neighbours(world: &World) -> Vec<AccountInfo> {
     let mut accounts = Vec::new();
     for (user, cloud) in [
@@ -32,6 +33,21 @@ async fn neighbours(world: &World) -> Vec<AccountInfo> {
         accounts.push(world.link(user, cloud, still()).await);
     }
     world.advance(minutes(1)).await;
+    let api = &world.api;
+    let place = json!({
+        "name": "Far away", "latitude": -54.4, "longitude": 3.4, "timezoneName": "Europe/Oslo",
+    });
+    api.post("/users/ann/locations", Some(place))
+        .await
+        .expect_status(200);
+    let rates = json!([{ "name": "all", "cost": "0.2" }]);
+    api.call(Method::PUT, "/tariffs/home", Some(rates))
+        .await
+        .expect_status(204);
+    let prices = "from,to,price,currency\n2026-03-02T00:00:00Z,2026-03-02T01:00:00Z,0.5,NOK\n";
+    api.put_text("/market-prices/NO1", "text/csv", prices)
+        .await
+        .expect_status(204);
     accounts
 }
 
@@ -39,7 +55,7 @@ async fn neighbours(world: &World) -> Vec<AccountInfo> {
 async fn picture(api: &Api) -> BTreeMap<String, Value> {
     let mut picture = BTreeMap::new();
     let lists = DeviceKind::ALL.map(DeviceKind::plural);
-    for list in lists.into_iter().chain(["users", "webhooks"]) {
+    for list in lists.into_iter().chain(["users", "webhooks", "locations"]) {
         picture.insert(list.to_owned(), json!(api.all(list).await));
     }
     picture
@@ -94,6 +110,8 @@ async fn paths(world: &World, operation: &Operation, webhook: &str) -> Vec<Strin
         ("webhookId", webhook.to_owned()),
         ("integration", "volta".to_owned()),
         ("stationId", "station-1".to_owned()),
+        ("tariffId", "home".to_owned()),
+        ("area", "NO1".to_owned()),
     ]);
     for (variable, kind) in [
         ("vehicleId", "vehicles"),
@@ -103,9 +121,10 @@ async fn paths(world: &World, operation: &Operation, webhook: &str) -> Vec<Strin
         ("batteryId", "batteries"),
         ("meterId", "meters"),
         ("assetId", "meters"),
+        ("locationId", "locations"),
     ] {
-        let device = world.api.all(kind).await.remove(0);
-        ids.insert(variable, device["id"].as_str().unwrap().to_owned());
+        let row = world.api.all(kind).await.remove(0);
+        ids.insert(variable, row["id"].as_str().unwrap().to_owned());
     }
     let mut path = operation.path.clone();
     for (variable, id) in &ids {

@@ -35,6 +35,8 @@ async fn names(world: &World, webhook: &str) -> BTreeMap<&'static str, Names> {
     };
     add("userId", "ann".to_owned(), "nob");
     add("webhookId", webhook.to_owned(), UNKNOWN_ID);
+    add("tariffId", "home".to_owned(), "nothing");
+    add("area", "NO1".to_owned(), "NO9");
     for (variable, plural) in [
         ("vehicleId", "vehicles"),
         ("chargerId", "chargers"),
@@ -43,6 +45,7 @@ async fn names(world: &World, webhook: &str) -> BTreeMap<&'static str, Names> {
         ("batteryId", "batteries"),
         ("meterId", "meters"),
         ("assetId", "meters"),
+        ("locationId", "locations"),
     ] {
         let device = world.api.all(plural).await.remove(0);
         add(
@@ -80,6 +83,13 @@ fn body_of(operation: &Operation) -> Option<Value> {
         "RelinkUserPayload" => json!({ "language": "en-US", "redirectUri": "app://done" }),
         "WebhookCreatePayload" => json!({ "url": "https://a.example/hook", "secret": "secret" }),
         "WebhookUpdatePayload" => json!({ "events": ["*"] }),
+        "ChargerUpdatePayload" | "HvacUpdatePayload" => json!({ "locationId": null }),
+        "LocationPayload" => json!({
+            "name": "Home", "latitude": 59.9, "longitude": 10.7, "timezoneName": "Europe/Oslo",
+        }),
+        "PartialLocation" => json!({ "name": "Mine" }),
+        "LocationPricingSettings" => json!({ "currency": "NOK", "priceArea": null }),
+        "LocationTariffInterval" => json!({ "tariffId": "home", "tariffIntervals": [] }),
         other => panic!("{}: what would a {other} be? Say so here", operation.id),
     })
 }
@@ -99,7 +109,14 @@ async fn what_is_another_clients_does_not_exist() {
             .iter()
             .any(|answer| answer.content == Content::Events);
         // Streams have a test of their own; makers make what is the caller's own.
-        let is_maker = matches!(operation.id, "createWebhook" | "postUsersUseridLink");
+        let is_maker = matches!(
+            operation.id,
+            "createWebhook"
+                | "postUsersUseridLink"
+                | "sendTariffInformation"
+                | "updatePricing"
+                | "uploadMarketPrices"
+        );
         if operation.auth != Auth::Bearer || is_stream || is_maker {
             continue;
         }
@@ -129,6 +146,9 @@ async fn what_is_another_clients_does_not_exist() {
         let is_list = operation.query.iter().any(|query| query.name == "after");
         let what = format!("{}: {status} {body}", operation.id);
         match operation.id {
+            // The caller's own, of which there is nothing yet.
+            "getPricing" => assert_eq!(body["currency"], Value::Null, "{what}"),
+            "getMarketPrices" => assert_eq!(body, json!([]), "{what}"),
             "listEvents" => assert_eq!(body["data"], json!([]), "{what}"),
             "getFreshness" => {
                 let (rows, breaches) = (&body["rows"], &body["breaches"]);

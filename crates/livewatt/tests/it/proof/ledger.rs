@@ -18,7 +18,7 @@ use livewatt_domain::{Timestamp, diff::changed_paths};
 use serde_json::{Map, Value, json, value::RawValue};
 use tokio::net::TcpListener;
 
-use super::told::Kind;
+use super::{figures::Figures, told::Kind};
 
 /// Books over events, of a webhook or of the log.
 #[derive(Debug, Default)]
@@ -46,22 +46,6 @@ pub struct DeviceBook {
     pub figures: Figures,
     last: Map<String, Value>,
     pub deleted_at: Option<Timestamp>,
-}
-
-/// The values that a figure took, one after the other.
-#[derive(Debug, Default)]
-pub struct Figures {
-    pub last: Option<Option<f64>>,
-    pub all: Vec<Option<f64>>,
-}
-
-impl Figures {
-    pub fn take(&mut self, figure: Option<f64>) {
-        if self.last != Some(figure) {
-            self.last = Some(figure);
-            self.all.push(figure);
-        }
-    }
 }
 
 impl Books {

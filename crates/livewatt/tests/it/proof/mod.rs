@@ -4,6 +4,7 @@
 //! month of 2,000 accounts.
 
 pub mod count;
+mod figures;
 mod judge;
 mod ledger;
 mod report;

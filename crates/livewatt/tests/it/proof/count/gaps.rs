@@ -7,7 +7,7 @@ use livewatt_sandbox::Cloud;
 
 use super::{Count, Device, plus, with_jitter};
 use crate::proof::{
-    ledger::Figures,
+    figures::ToldFigures,
     told::{Doing, Kind, News},
 };
 
@@ -77,16 +77,16 @@ impl Count {
                 told_at: at,
                 asked_at: at,
                 troubles: BTreeSet::new(),
-                figures: Figures::default(),
+                figures: ToldFigures::default(),
                 figure_at: None,
-                is_blurred: false,
             });
         device.asked_at = at;
-        device.is_blurred |= faults.contains("clock_skew");
         let Some(news) = news else {
             // Lost to its cloud, or nonsense: asked about at the pace of what is not known to do
             // anything, and no younger for it.
-            device.is_blurred |= faults.contains("garbage");
+            if faults.contains("garbage") {
+                device.figures.doubt();
+            }
             device.troubles.extend(faults);
             device.troubles.insert("nothing told");
             // Nonsense may sound like a car asleep.
@@ -98,9 +98,14 @@ impl Count {
         };
         // A time in the future is no more than now; and what is older than what is known does not count.
         let figure_at = news.at.map(|told| told.min(at));
-        if figure_at >= device.figure_at {
+        if faults.contains("clock_skew") {
+            device.figures.doubt();
+            device.figure_at = device.figure_at.max(figure_at);
+        } else if figure_at >= device.figure_at {
             device.figures.take(news.figure);
             device.figure_at = figure_at;
+        } else if device.figures.is_in_doubt() {
+            device.figures.doubt();
         }
         if !is_new {
             self.close_gap(name, at);

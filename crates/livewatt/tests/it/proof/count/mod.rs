@@ -15,7 +15,7 @@ use livewatt_domain::{SignedDuration, Timestamp};
 use livewatt_sandbox::Cloud;
 
 use super::{
-    ledger::Figures,
+    figures::ToldFigures,
     spans::{Certainty, Spans},
     told::{Doing, Kind},
 };
@@ -75,10 +75,8 @@ pub struct Device {
     /// What went wrong with visits since it was told of.
     troubles: BTreeSet<&'static str>,
     /// The figure as it was served.
-    pub figures: Figures,
+    pub figures: ToldFigures,
     figure_at: Option<Timestamp>,
-    /// It was told things that a reader may or must not believe: its figures prove nothing.
-    pub is_blurred: bool,
 }
 
 /// The count.

@@ -41,16 +41,18 @@ impl Count {
             self.spans.pushed(&name, answer.at, contact);
         }
         for told in pushed(answer) {
-            if let Some(device) = self.devices.get_mut(&told.device)
-                && told.at >= device.figure_at
-            {
-                let has_figure = matches!(device.figures.last, Some(Some(_)));
+            let Some(device) = self.devices.get_mut(&told.device) else {
+                continue;
+            };
+            // Dead credentials may have been noticed or not: then it is taken, or is nobody's.
+            if is_dead || device.figures.is_in_doubt() {
+                device.figures.doubt();
+            } else if told.at >= device.figure_at {
+                let has_figure = matches!(device.figures.known(), Some(Some(_)));
                 if !told.is_rate_alone || has_figure {
                     device.figures.take(told.figure);
                 }
                 device.figure_at = told.at;
-                // Dead credentials may have been noticed or not: then it is taken, or is nobody's.
-                device.is_blurred |= is_dead;
             }
         }
     }
