@@ -344,7 +344,9 @@ pub(super) async fn hold(orders: &str) -> anyhow::Result<()> {
         resident_end: resident_bytes()?,
         watched_secs: watching.elapsed().as_secs_f64(),
         cpu_secs: (cpu_time(own)? - cpu).as_secs_f64(),
-        database_cpu_secs: (cpu_time_of_databases()? - database).as_secs_f64(),
+        database_cpu_secs: cpu_time_of_databases()?
+            .saturating_sub(database)
+            .as_secs_f64(),
         written_bytes: written_bytes(own)?.saturating_sub(written),
         commits: after.commits - before.commits,
         commit_mean_ms: after.commit_mean_ms(&before),

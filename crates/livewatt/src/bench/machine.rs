@@ -73,7 +73,8 @@ pub(super) fn cpu_time(process: u32) -> anyhow::Result<Duration> {
 /// What the processes of a database server are called.
 const DATABASE: &str = "postgres";
 
-/// CPU time that database servers of this machine have used so far.
+/// CPU time that database servers of this machine have used so far. Less than before if one of them
+/// has ended since.
 pub(super) fn cpu_time_of_databases() -> anyhow::Result<Duration> {
     let processes = databases()?.into_iter();
     // One that ended between the two looks used next to nothing.

@@ -131,7 +131,7 @@ async fn case(
     sleep_until(begins_at).await;
     let (database, served) = (cpu_time_of_databases()?, vendor.cpu_time()?);
     sleep(window).await;
-    let database = cpu_time_of_databases()? - database;
+    let database = cpu_time_of_databases()?.saturating_sub(database);
     let served = vendor.cpu_time()? - served;
     let mut killed_at = None;
     if nodes == 2 {

@@ -19,7 +19,7 @@ use tokio::{task::JoinHandle, time::sleep};
 use super::place_of_copy;
 use crate::{
     durability::{
-        records::{Records, by_device, is_true, taken_once},
+        records::{Records, by_device, taken_once},
         stage::{Stage, change},
     },
     support::{
@@ -107,7 +107,7 @@ pub async fn is_put_back(mut stage: Stage, mut way: impl Way) {
     grow(&stage, &api, &mut records, kept + 50).await;
     load.end().await;
     stage.sandbox.drop_all_faults().await;
-    let (compared, dead) = settle(&stage, &api, &mut records).await;
+    let (compared, dead) = stage.settle(&api, &mut records).await;
     fall_silent(&stage, &api, &mut records, &told).await;
     let api = stage.enter(&api.base).await;
     records.check_unchanged(&api).await;
@@ -188,22 +188,6 @@ fn held(receiver: &Receiver) -> Vec<Delivery> {
     let mut attempts = receiver.attempts();
     attempts.retain(|attempt| attempt.is_of_log() && !attempt.is_taken);
     attempts
-}
-
-/// Waits until the API shows the truth. Whose login was refreshed after the copy must link again;
-/// returns the number of vehicles compared and of those logins.
-async fn settle(stage: &Stage, api: &Api, records: &mut Records) -> (usize, usize) {
-    let (deadline, mut dead) = (Instant::now() + PATIENCE, 0);
-    loop {
-        let api = &stage.enter(&api.base).await;
-        dead += stage.relink(api).await;
-        records.read_on(api).await;
-        match is_true(api, &stage.sandbox).await {
-            Ok(compared) => return (compared, dead),
-            Err(untrue) => assert!(Instant::now() < deadline, "not settled: {untrue}"),
-        }
-        sleep(Duration::from_millis(200)).await;
-    }
 }
 
 /// The clouds say the same for ever now. Waits until the log has ended, and its receivers have had

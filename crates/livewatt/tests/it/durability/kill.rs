@@ -79,8 +79,8 @@ async fn nothing_is_lost_by_kill_9_at_any_moment() {
     records.read_on(&api).await;
     let nobodys = stage.vins(&stage.lost_logins(&api, &PUSHED).await);
     records.check_acknowledged(&told, &vins.difference(&nobodys).cloned().collect());
-    let dead = lost_logins + stage.relink(&api).await;
-    let compared = stage.settle(&api, &mut records).await;
+    let (compared, dead) = stage.settle(&api, &mut records).await;
+    let dead = lost_logins + dead;
     stage.fall_silent(&api, &mut records).await;
     let api = stage.enter(&api.base).await;
     records.check_unchanged(&api).await;

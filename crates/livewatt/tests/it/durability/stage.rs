@@ -33,6 +33,8 @@ use crate::support::{
 
 /// Virtual seconds per second: four minutes of fleet time.
 const SPEED: f64 = 240.0;
+/// Longest wait until the API shows the truth.
+const SETTLING: Duration = Duration::from_secs(60);
 
 /// What lives on while the server dies.
 pub struct Stage {
@@ -204,14 +206,16 @@ impl Stage {
         lost
     }
 
-    /// Waits until the API shows the truth; returns the number of vehicles compared.
-    pub async fn settle(&self, api: &Api, records: &mut Records) -> usize {
-        let deadline = Instant::now() + Duration::from_secs(60);
+    /// Waits until the API shows the truth. That a login was lost is seen at the next visit only: its
+    /// user links again then. Returns the number of vehicles compared and of such logins.
+    pub async fn settle(&self, api: &Api, records: &mut Records) -> (usize, usize) {
+        let (deadline, mut dead) = (Instant::now() + SETTLING, 0);
         loop {
             let api = &self.enter(&api.base).await;
+            dead += self.relink(api).await;
             records.read_on(api).await;
             match is_true(api, &self.sandbox).await {
-                Ok(compared) => return compared,
+                Ok(compared) => return (compared, dead),
                 Err(untrue) => assert!(Instant::now() < deadline, "not settled: {untrue}"),
             }
             sleep(Duration::from_millis(200)).await;

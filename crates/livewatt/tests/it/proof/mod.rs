@@ -1,6 +1,6 @@
 //! The proof of the fleet: thousands of accounts over all clouds live through a random but seeded
-//! day of faults, restarts and outages, and a count that never asks Livewatt ([`count`]) says whether
-//! what was promised was kept. `LIVEWATT_SEED` chooses another day, `LIVEWATT_LONG=1` makes it a
+//! half day of faults, restarts and outages, and a count that never asks Livewatt ([`count`]) says whether
+//! what was promised was kept. `LIVEWATT_SEED` chooses another one, `LIVEWATT_LONG=1` makes it a
 //! month of 2,000 accounts.
 
 pub mod count;
@@ -40,7 +40,7 @@ impl Size {
     fn of_this_run() -> Self {
         let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().unwrap());
         let is_long = std::env::var("LIVEWATT_LONG").is_ok_and(|value| value == "1");
-        let (accounts, hours) = if is_long { (2_000, 30 * 24) } else { (400, 24) };
+        let (accounts, hours) = if is_long { (2_000, 30 * 24) } else { (200, 12) };
         let accounts = number("LIVEWATT_ACCOUNTS").unwrap_or(accounts);
         Self {
             accounts: accounts as usize,

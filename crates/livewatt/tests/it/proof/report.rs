@@ -75,7 +75,17 @@ impl Row {
             true => sums.otherwise - not_told,
             false => sums.otherwise,
         };
+        // A doubtful answer may confirm some blocks and not others. Each break beyond those that are
+        // sure may be of a block that was too old already when the server went down.
+        let before_down = (otherwise - least.otherwise).max(0);
+        let times = sums.while_down + otherwise;
         let checks = [
+            (
+                "times in all",
+                times,
+                times_floor(least.while_down + least.otherwise),
+                most.while_down + most.otherwise,
+            ),
             ("watched", sums.watched, least.watched, most.watched),
             (
                 "beyond",
@@ -92,7 +102,7 @@ impl Row {
             (
                 "while down",
                 sums.while_down,
-                times_floor(least.while_down),
+                times_floor(least.while_down - before_down),
                 most.while_down,
             ),
             (

@@ -85,7 +85,7 @@ impl Count {
             // Lost to its cloud, or nonsense: asked about at the pace of what is not known to do
             // anything, and no younger for it.
             if faults.contains("garbage") {
-                device.doubt(at);
+                device.figures.doubt();
             }
             device.troubles.extend(faults);
             device.troubles.insert("nothing told");
@@ -99,7 +99,8 @@ impl Count {
         // A time in the future is no more than now; and what is older than what is known does not count.
         let figure_at = news.at.map(|told| told.min(at));
         if faults.contains("clock_skew") {
-            device.doubt(at);
+            device.figures.doubt();
+            device.figure_at = device.figure_at.max(figure_at);
         } else if figure_at >= device.figure_at {
             device.figures.take(news.figure);
             device.figure_at = figure_at;

@@ -79,15 +79,6 @@ pub struct Device {
     figure_at: Option<Timestamp>,
 }
 
-impl Device {
-    /// It was told something that a reader may believe or not, and with it that it is of now: then
-    /// what is told of an earlier time is old to that reader.
-    fn doubt(&mut self, at: Timestamp) {
-        self.figures.doubt();
-        self.figure_at = self.figure_at.max(Some(at));
-    }
-}
-
 /// The count.
 #[derive(Debug, Default)]
 pub struct Count {
