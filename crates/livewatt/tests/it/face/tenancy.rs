@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use livewatt_api::{Auth, Content, Operation, operations};
+use livewatt_api::{Auth, Content, Operation, QueryKind, operations};
 use livewatt_sandbox::Cloud;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -72,6 +72,25 @@ fn path_of(operation: &Operation, value: impl Fn(&str) -> Option<String>) -> Str
     segments.collect::<Vec<_>>().join("/")
 }
 
+/// The query without which the operation refuses everybody.
+fn query_of(operation: &Operation) -> String {
+    let needed = operation.query.iter().filter(|query| query.is_required);
+    let pairs = needed.map(|query| match query.kind {
+        QueryKind::Moment(example) => format!("{}={example}", query.name),
+        QueryKind::Choice(all) => format!("{}={}", query.name, all[0]),
+        QueryKind::Text | QueryKind::Integer => {
+            panic!(
+                "{}: what would {} be? Say so here",
+                operation.id, query.name
+            )
+        }
+    });
+    match pairs.collect::<Vec<_>>().join("&") {
+        none if none.is_empty() => none,
+        pairs => format!("?{pairs}"),
+    }
+}
+
 /// A body that is right but for whom it is about; an operation that takes one must have it here.
 fn body_of(operation: &Operation) -> Option<Value> {
     let Content::Json(schema) = operation.body else {
@@ -128,7 +147,7 @@ async fn what_is_another_clients_does_not_exist() {
                     false => name.foreign.clone(),
                 })
             };
-            let path = path_of(&operation, pick);
+            let path = path_of(&operation, pick) + &query_of(&operation);
             let body = body_of(&operation);
             let answer = stranger.call(operation.method.clone(), &path, body).await;
             let mut text = answer.body.to_string();
