@@ -162,7 +162,7 @@ fn query_parameters(row: &Operation) -> impl Iterator<Item = Parameter> {
             QueryKind::Moment(example) => schema
                 .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
                 .examples([example]),
-            QueryKind::Choice(all) => schema.enum_values(Some(all)),
+            QueryKind::Choice(all) => schema.enum_values(Some(all.iter().copied())),
         };
         let required = match query.is_required {
             true => Required::True,
