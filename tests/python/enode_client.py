@@ -8,6 +8,7 @@ the good way and the bad one. What destroys comes last, on the throwaway user, w
     enode_client.py --api http://127.0.0.1:4400 --token-url http://127.0.0.1:4400/oauth2/token
         --client-id ID --client-secret SECRET --user-id USER --throwaway-user-id OTHER
         [--devices-expected [vehicle=2,charger=1]] [--webhook-url URL]
+        [--only-costs vehicle=41.5:12.3 --since TIME --until TIME]
 
 The last line is `ok: …`, or the exit status is 1 and standard error says what went wrong.
 """
@@ -450,6 +451,37 @@ def check_statistics(client, user_id, vehicles):
             expect(client.call(method, **one) == [], f"{method} of one vehicle")
 
 
+def check_costs(client, user_id, expected, since, until):
+    """What charging cost is what it is said to have cost, in buckets of every length and by the
+    session; `expected` is `vehicle=KWH:COST`."""
+    kind, numbers = expected.split("=")
+    kwh, cost = (float(number) for number in numbers.split(":"))
+    times = {"start_date": since, "end_date": until}
+
+    def check(what, rows, tolerance):
+        expect(rows, f"{what}: nothing was charged")
+        sums = sum(row.kwh_sum for row in rows), sum(row.cost_sum for row in rows)
+        for told, wanted in zip(sums, (kwh, cost)):
+            expect(abs(told - wanted) <= tolerance, f"{what}: {sums} is not {kwh} and {cost}")
+        for row in rows:
+            price = row.price
+            expect(price.min <= price.mean <= price.max, f"{what}: {row}")
+            product = row.kwh_sum * price.mean
+            expect(abs(product - row.cost_sum) < 1e-4, f"{what}: {row} does not cost {product}")
+            nothing = row.non_smart_price
+            shifted = nothing.min, nothing.max, nothing.mean, row.estimated_savings
+            expect(shifted == (None,) * 4, f"{what}: nothing was shifted: {row}")
+
+    method = "statistics.get_charging"
+    for resolution in models.GetChargingStatisticsResolution:
+        type_ = models.GetChargingStatisticsType(kind)
+        rows = client.call(method, user_id=user_id, type_=type_, resolution=resolution, **times)
+        check(f"{method} {resolution.value}", rows, 1e-3)
+    method = "statistics.get_charging_sessions"
+    type_ = models.GetChargingSessionsStatisticsType(kind)
+    check(method, client.call(method, user_id=user_id, type_=type_, **times), 0.02 * kwh)
+
+
 def check_expected(found, expected):
     """Compares the numbers of devices of the user with `vehicle=2,charger=1`, or with at least one
     of each kind."""
@@ -472,6 +504,10 @@ def drive(options):
     )
     sdk = Enode(security=security, server_url=options.api, timeout_ms=TIMEOUT_MS)
     client = Client(sdk)
+    if options.only_costs:
+        since, until = options.since, options.until
+        check_costs(client, options.user_id, options.only_costs, since, until)
+        return client.calls
 
     check_service(client)
     check_credentials(options)
@@ -507,6 +543,12 @@ def main():
         help="devices of the user; without a value, at least one of each kind",
     )
     parser.add_argument("--webhook-url", metavar="URL", help="a receiver that answers 2xx")
+    parser.add_argument(
+        "--only-costs", metavar="KIND=KWH:COST",
+        help="only read what the user's charging cost between --since and --until",
+    )
+    parser.add_argument("--since", metavar="TIME", type=datetime.fromisoformat)
+    parser.add_argument("--until", metavar="TIME", type=datetime.fromisoformat)
     options = parser.parse_args()
     try:
         calls = drive(options)

@@ -13,6 +13,7 @@ use crate::{
     id::ChargingSessionId,
     kind::DeviceKind,
     session::{ChargingSession, track},
+    stay::Stay,
 };
 
 /// How far back a piece reaches at first.
@@ -64,12 +65,22 @@ pub struct HistoryChange {
     pub sessions: Vec<ChargingSession>,
     /// Sessions that there are not after all.
     pub withdrawn: Vec<ChargingSessionId>,
+    /// Where the device is from now on, if that is other than before. Never a matter of samples.
+    pub stay: Option<Stay>,
 }
 
 impl HistoryChange {
     /// Whether nothing changes.
     pub const fn is_empty(&self) -> bool {
-        self.hours.is_empty() && self.withdrawn.is_empty()
+        self.hours.is_empty() && self.withdrawn.is_empty() && self.stay.is_none()
+    }
+
+    /// The change that is a stay alone.
+    pub fn of_stay(stay: Stay) -> Self {
+        Self {
+            stay: Some(stay),
+            ..Self::default()
+        }
     }
 }
 

@@ -26,6 +26,7 @@ pub mod partition;
 pub mod retry;
 pub mod scope;
 pub mod session;
+pub mod stay;
 pub mod tariff;
 pub mod time;
 pub mod vendor;

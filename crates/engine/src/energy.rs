@@ -14,6 +14,7 @@ use livewatt_domain::{
     history::{HistoryChange, Piece, absorb},
     id::{ChargingSessionId, DeviceId},
     kind::DeviceKind,
+    stay::Stay,
 };
 use livewatt_store::DeviceHistory;
 
@@ -82,6 +83,20 @@ fn rest_before(device: &Device, at: Timestamp) -> Option<Sample> {
         capacity: document.get(vehicle::BATTERY_CAPACITY),
         ..Sample::at(device.last_seen)
     })
+}
+
+/// Adds to the histories that a device is elsewhere than it was.
+pub(crate) fn note_stay(histories: &mut Vec<DeviceHistory>, device_id: DeviceId, stay: Stay) {
+    match histories
+        .iter_mut()
+        .find(|history| history.device_id == device_id)
+    {
+        Some(history) => history.change.stay = Some(stay),
+        None => histories.push(DeviceHistory {
+            device_id,
+            change: HistoryChange::of_stay(stay),
+        }),
+    }
 }
 
 /// Whether a device that says what it said when it was last looked at is to be looked at anew.

@@ -13,11 +13,16 @@ use livewatt_domain::{
     id::{AccountId, ClientId, DeviceId},
     location::Places,
     merge::{Merged, Part, discover, merge_among, set_reachable},
+    stay::{Standing, stay_of},
 };
 use livewatt_store::{DeviceChange, DeviceHistory, StoreError, UnitOfWork, Wake};
 use livewatt_vendors::{DeviceTrouble, Inventory};
 
-use crate::{Engine, EngineError, EngineResult, cluster::Letter, energy::Samples};
+use crate::{
+    Engine, EngineError, EngineResult,
+    cluster::Letter,
+    energy::{Samples, note_stay},
+};
 
 /// Complete listings in a row that must lack a device before it counts as removed.
 const LISTINGS_TO_DELETE: u8 = 2;
@@ -40,6 +45,8 @@ struct Draft {
     device: Device,
     /// Version it was read at; `None` if it is new.
     from_version: Option<u64>,
+    /// Where it stood when it was read; `None` likewise.
+    stood: Option<Standing>,
     is_quiet_moved: bool,
     is_deleted: bool,
 }
@@ -61,9 +68,11 @@ impl Drafts {
     fn add(&mut self, device: Device, from_version: Option<u64>) {
         let name = device.vendor_device.clone();
         self.places.insert(name, self.list.len());
+        let stood = from_version.map(|_| Standing::of(&device));
         self.list.push(Draft {
             device,
             from_version,
+            stood,
             is_quiet_moved: false,
             is_deleted: false,
         });
@@ -147,7 +156,7 @@ impl Engine {
         for draft in drafts.list.iter().filter(|draft| draft.is_deleted) {
             samples.forget(draft.device.id);
         }
-        let histories = self.histories(samples).await?;
+        let mut histories = self.histories(samples).await?;
         let now = self.now();
         for draft in &drafts.list {
             let of_device = |history: &&DeviceHistory| history.device_id == draft.device.id;
@@ -161,6 +170,11 @@ impl Engine {
             if !restated.is_empty() {
                 let maker = self.event_maker(now);
                 events.push(maker.energy_restated(&draft.device, &restated));
+            }
+        }
+        for draft in drafts.kept() {
+            if let Some(stay) = stay_of(draft.stood, &draft.device, now) {
+                note_stay(&mut histories, draft.device.id, stay);
             }
         }
         self.commit_drafts(&account, &drafts.list, histories, events)

@@ -21,12 +21,13 @@ use livewatt_domain::{
     device::Device,
     id::{AccountId, ClientId, DeviceId, LocationId, UserId},
     kind::DeviceKind,
-    location::{Places, assign, place_anew},
+    location::{Places, assign, of_document, place_anew},
     merge::Merged,
+    stay::Stay,
 };
 use livewatt_store::{AccountsOf, DeviceChange, LocationChange, StoreError, UnitOfWork, Wake};
 
-use crate::{Engine, EngineError, EngineResult, cluster::Letter};
+use crate::{Engine, EngineError, EngineResult, cluster::Letter, energy::note_stay};
 
 /// A look-up is good for so long even if nobody says that something changed: wake-ups can be lost.
 const GOOD_FOR: SignedDuration = SignedDuration::from_mins(10);
@@ -333,6 +334,10 @@ impl Engine {
                 .into_iter()
                 .map(|device| self.presence.overlay(device))
                 .collect();
+            let stood: HashMap<DeviceId, Option<LocationId>> = devices
+                .iter()
+                .map(|device| (device.id, of_document(&device.document)))
+                .collect();
             let decided = self.decide(&account, &devices, change).await?;
             let now = self.now();
             let mut unit = UnitOfWork::new(Some(self.own_fence(id)?));
@@ -341,6 +346,15 @@ impl Engine {
                     .event_maker(now)
                     .updated(&merged.device, &merged.updated_fields);
                 unit.events.push(event);
+                // From now on, however long it has stood there: it was not this Location's before.
+                let location = of_document(&merged.device.document);
+                if stood.get(&merged.device.id) != Some(&location) {
+                    let stay = Stay {
+                        since: now,
+                        location,
+                    };
+                    note_stay(&mut unit.histories, merged.device.id, stay);
+                }
                 unit.devices.push(DeviceChange::Update {
                     from_version: merged.device.version - 1,
                     device: merged.device,

@@ -53,6 +53,7 @@ use livewatt_domain::{
     money::Currency,
     partition::Partitions,
     session::ChargingSession,
+    stay::Stay,
     tariff::{LocationTariff, MarketPrice, Tariff, TariffId},
     webhook::{DeliveryAttempt, Lane, Position, Webhook},
 };
@@ -318,6 +319,15 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         from: Timestamp,
         to: Timestamp,
     ) -> StoreResult<Vec<Quarter>>;
+    /// The stays of devices that touch a time, by device and time: the one that had begun before,
+    /// and those that began within it. A moment before that of a device's last stay counted as the
+    /// one after it when it was written.
+    async fn stays(
+        &self,
+        devices: Vec<DeviceId>,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> StoreResult<Vec<(DeviceId, Stay)>>;
     /// The sessions of devices that were seen to go on at `from` or after it and began before
     /// `to`, by device and time.
     async fn charging_sessions(

@@ -1,15 +1,20 @@
 //! What flowed, and what was charged.
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue},
+};
 use livewatt_domain::{
     SignedDuration, Timestamp,
     energy::{Place, Resolution},
     kind::DeviceKind,
+    money::Currency,
     time::read,
     zone::Zone,
 };
 use livewatt_engine::statistics::{
-    Charge, ChargingBucket, ChargingQuery, ContractSession, DeviceEnergy, HistoryQuery,
+    Charge, Charged, ChargingBucket, ChargingQuery, ContractSession, DeviceEnergy, HistoryQuery,
 };
 use serde::Serialize;
 
@@ -18,6 +23,11 @@ use crate::{
     extract::{Caller, PathArg, QueryArgs, user_arg},
     state::ApiState,
 };
+
+/// The currency of all that an answer of the contract tells, which has no place for it.
+const CURRENCY: HeaderName = HeaderName::from_static("livewatt-currency");
+/// Energy that such an answer leaves out, having no price to tell, or another currency.
+const LEFT_OUT: HeaderName = HeaderName::from_static("livewatt-left-out-kwh");
 
 /// A history goes back so far if nobody says how far.
 const DEFAULT_REACH: SignedDuration = SignedDuration::from_hours(24);
@@ -49,17 +59,14 @@ pub(crate) async fn charging(
     caller: Caller,
     PathArg(user): PathArg,
     args: QueryArgs,
-) -> ApiResult<Json<Vec<ChargingBucket>>> {
+) -> ApiResult<Told<ChargingBucket>> {
     let query = charging_query(&state, &caller, user, &args).await?;
     let resolution = resolution(&args, Resolution::Day)?;
     let offset = offset(&args)?;
     let place = zone(&args)?.or(offset).unwrap_or(Place::UTC);
     let engine = state.engine();
-    Ok(Json(
-        engine
-            .charging_statistics(query, resolution, &place)
-            .await?,
-    ))
+    let charged = engine.charging_statistics(query, resolution, &place);
+    Ok(told(charged.await?))
 }
 
 /// `GET /users/{userId}/statistics/charging/sessions`
@@ -68,9 +75,24 @@ pub(crate) async fn sessions(
     caller: Caller,
     PathArg(user): PathArg,
     args: QueryArgs,
-) -> ApiResult<Json<Vec<ContractSession>>> {
+) -> ApiResult<Told<ContractSession>> {
     let query = charging_query(&state, &caller, user, &args).await?;
-    Ok(Json(state.engine().charging_sessions(query).await?))
+    Ok(told(state.engine().charging_sessions(query).await?))
+}
+
+/// Rows of the contract, and beside them what it has no words for.
+type Told<T> = (HeaderMap, Json<Vec<T>>);
+
+fn told<T>(charged: Charged<T>) -> Told<T> {
+    let currency = charged.currency.as_ref().map(Currency::as_str);
+    let values = [
+        (CURRENCY, currency.map(HeaderValue::from_str)),
+        (LEFT_OUT, Some(charged.left_out_kwh.to_string().parse())),
+    ];
+    let headers = values
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?.ok()?)));
+    (headers.collect(), Json(charged.rows))
 }
 
 /// Charges with their evidence.

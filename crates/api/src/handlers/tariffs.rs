@@ -4,7 +4,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use livewatt_domain::{
     Timestamp,
     money::Currency,
-    tariff::{Price, PriceSource, Rate},
+    tariff::{Price, PriceOrigin, Rate},
     time,
 };
 use livewatt_engine::{
@@ -151,35 +151,6 @@ pub(crate) struct QuarterHourPrice {
     currency: Option<String>,
     /// Who says so; null if there is no price.
     source: Option<PriceOrigin>,
-}
-
-/// Who says what energy costs.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct PriceOrigin {
-    /// `tariff` or `market`.
-    kind: &'static str,
-    /// The ID of the tariff, or the name of the source of market prices.
-    id: String,
-    /// Name of the rate; null for a market.
-    rate: Option<String>,
-}
-
-impl From<PriceSource> for PriceOrigin {
-    fn from(source: PriceSource) -> Self {
-        match source {
-            PriceSource::Tariff { id, rate } => Self {
-                kind: "tariff",
-                id: id.into(),
-                rate: Some(rate),
-            },
-            PriceSource::Market(source) => Self {
-                kind: "market",
-                id: source,
-                rate: None,
-            },
-        }
-    }
 }
 
 impl QuarterHourPrice {

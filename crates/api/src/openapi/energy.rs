@@ -3,6 +3,7 @@
 use livewatt_domain::{
     energy::Resolution,
     session::{Closed, Gap, Opened},
+    tariff::PriceOrigin,
 };
 use utoipa::openapi::{
     RefOr,
@@ -23,6 +24,10 @@ pub(super) fn add(schemas: Schemas) -> Schemas {
         .add::<Opened>()
         .add::<Closed>()
         .add_sent::<Gap>()
+        .add_sent::<PriceOrigin>()
+        .with("EnergyCost", cost())
+        .with("PriceSpread", price_spread())
+        .with("CostSource", source())
         .with("Spread", spread())
         .with("ChargingStatistics", statistics())
         .with("ChargingStatisticsList", list_of("ChargingStatistics"))
@@ -45,16 +50,43 @@ fn spread() -> ObjectBuilder {
     ])
 }
 
+fn cost() -> ObjectBuilder {
+    sent(vec![
+        (
+            "amount",
+            maybe_text("What all of it cost, as a decimal number; null if a part has no price"),
+        ),
+        ("currency", maybe_text("ISO 4217 code; null if not known")),
+        ("price", of("PriceSpread")),
+        ("unpricedKwh", number("Energy without a price, kWh")),
+        ("sources", list_of("CostSource").into()),
+    ])
+}
+
+fn price_spread() -> ObjectBuilder {
+    sent(vec![
+        ("min", maybe_text("Least; null if there is no amount")),
+        ("max", maybe_text("Greatest; null if there is no amount")),
+        ("mean", maybe_text("Mean by energy; null likewise")),
+    ])
+}
+
+fn source() -> ObjectBuilder {
+    sent(vec![
+        ("source", of("PriceOrigin")),
+        ("currency", maybe_text("ISO 4217 code; null if not known")),
+        ("kwh", number("Energy that it priced")),
+        ("amount", text("What that cost, as a decimal number")),
+    ])
+}
+
 /// What buckets and sessions of the contract have in common.
 fn of_charging() -> Properties {
     vec![
         ("kw", of("Spread")),
         ("kwhSum", number("Energy, kWh")),
         ("price", of("Spread")),
-        (
-            "costSum",
-            maybe_number("Cost; null if the price of any of it is not known"),
-        ),
+        ("costSum", number("Cost")),
         ("nonSmartPrice", of("Spread")),
         (
             "estimatedSavings",
@@ -77,7 +109,7 @@ fn session() -> ObjectBuilder {
         ("id", text("The device")),
         (
             "locationId",
-            maybe_text("The Location that the device is at"),
+            maybe_text("The Location that the device was at"),
         ),
     ]);
     sent(properties)
@@ -119,6 +151,7 @@ fn bucket() -> ObjectBuilder {
     properties.extend([
         ("date", text("When the bucket begins")),
         ("kw", of("Spread")),
+        ("cost", maybe("EnergyCost")),
         (
             "coverage",
             number("Share of the time of which anything is known, 0 to 1"),
@@ -154,6 +187,11 @@ fn charge() -> ObjectBuilder {
             "differenceKwh",
             maybe_number("What the charger counted more than the vehicle; null without both"),
         ),
+        (
+            "locationId",
+            maybe_text("Where it was; null if that is not known"),
+        ),
+        ("cost", maybe("EnergyCost")),
         ("readings", list_of("ChargeReading").into()),
     ])
 }
@@ -175,5 +213,10 @@ fn reading() -> ObjectBuilder {
             maybe_number("State of charge at the beginning, %"),
         ),
         ("levelTo", maybe_number("State of charge at the end, %")),
+        (
+            "locationId",
+            maybe_text("Where the device was; null if that is not known"),
+        ),
+        ("cost", maybe("EnergyCost")),
     ])
 }

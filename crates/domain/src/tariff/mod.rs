@@ -5,6 +5,7 @@
 //! end of a day; gaps are allowed, overlaps are not. [`Timetable`] holds all that was ever put for
 //! a Location, and [`prices`] says what each quarter hour costs.
 
+mod cost;
 mod market;
 mod timetable;
 mod week;
@@ -15,8 +16,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    cost::{Cost, CostShare, Total},
     market::{MarketPrice, in_turn},
-    timetable::{Price, PriceSource, Timetable, prices},
+    timetable::{Price, PriceOrigin, PriceSource, Timetable, prices, prices_of},
     week::{Overlap, Week, WeekRow},
 };
 use crate::{id::LocationId, money::Decimal};

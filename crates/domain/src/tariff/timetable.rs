@@ -13,6 +13,8 @@
 use std::{cmp::Reverse, ops::Range};
 
 use jiff::{Timestamp, tz::Offset};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{LocationTariff, MarketPrice, Tariff, TariffId, Week};
 use crate::{
@@ -36,7 +38,7 @@ pub struct Price {
 }
 
 /// Who says what energy costs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PriceSource {
     /// A rate of the customer's tariff.
     Tariff {
@@ -47,6 +49,36 @@ pub enum PriceSource {
     },
     /// A market, by the word of this source.
     Market(String),
+}
+
+/// Who says what energy costs, as it is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PriceOrigin {
+    /// `tariff` or `market`.
+    pub kind: &'static str,
+    /// The ID of the tariff, or the name of the source of market prices.
+    pub id: String,
+    /// Name of the rate; null for a market.
+    #[schema(required)]
+    pub rate: Option<String>,
+}
+
+impl From<PriceSource> for PriceOrigin {
+    fn from(source: PriceSource) -> Self {
+        match source {
+            PriceSource::Tariff { id, rate } => Self {
+                kind: "tariff",
+                id: id.into(),
+                rate: Some(rate),
+            },
+            PriceSource::Market(source) => Self {
+                kind: "market",
+                id: source,
+                rate: None,
+            },
+        }
+    }
 }
 
 /// What is known of prices at a Location, for all times.
@@ -206,13 +238,25 @@ pub fn prices<'t>(
 ) -> impl Iterator<Item = (Timestamp, Option<Price>)> + 't {
     let first = quarter_of(range.start).as_second();
     let last = range.end;
-    let mut offsets = Offsets::of(zone, range.start);
     let starts = (0..).map(move |index| first + index * QUARTER);
     let starts = starts.map_while(move |second| {
         let start = Timestamp::from_second(second).ok()?;
-        (start < last).then_some((start, second))
+        (start < last).then_some(start)
     });
-    starts.map(move |(start, second)| (start, quarter(timetable, &mut offsets, second)))
+    prices_of(timetable, zone, starts)
+}
+
+/// The price of each of the quarter hours that some moments are in. Quickest in the order of time.
+pub fn prices_of<'t>(
+    timetable: &'t Timetable,
+    zone: &'t Zone,
+    moments: impl IntoIterator<Item = Timestamp, IntoIter: 't>,
+) -> impl Iterator<Item = (Timestamp, Option<Price>)> + 't {
+    let mut offsets = Offsets::of(zone);
+    moments.into_iter().map(move |moment| {
+        let start = quarter_of(moment);
+        (start, quarter(timetable, &mut offsets, start.as_second()))
+    })
 }
 
 /// The price of the quarter hour that begins at a second.
@@ -253,40 +297,34 @@ fn quarter(timetable: &Timetable, offsets: &mut Offsets<'_>, start: i64) -> Opti
     })
 }
 
-/// The offsets of a zone from UTC, asked for in the order of time.
+/// The offsets of a zone from UTC.
 struct Offsets<'z> {
     zone: &'z Zone,
     offset: Offset,
-    /// Until when it holds, in seconds.
-    until: i64,
+    /// When it holds, in seconds.
+    holds: Range<i64>,
 }
 
 impl<'z> Offsets<'z> {
-    fn of(zone: &'z Zone, at: Timestamp) -> Self {
-        let mut offsets = Self {
+    const fn of(zone: &'z Zone) -> Self {
+        Self {
             zone,
             offset: Offset::UTC,
-            until: i64::MIN,
-        };
-        // From before the quarter hour that the moment is in.
-        offsets.look(quarter_of(at));
-        offsets
-    }
-
-    fn look(&mut self, at: Timestamp) {
-        let rules = self.zone.rules();
-        self.offset = rules.to_offset(at);
-        let next = rules.following(at).next();
-        self.until = next.map_or(i64::MAX, |next| next.timestamp().as_second());
+            // Never: it is looked up at first.
+            holds: 0..0,
+        }
     }
 
     /// The offset at a second, and until when it holds.
     fn at(&mut self, second: i64) -> (Offset, i64) {
-        if second >= self.until
+        if !self.holds.contains(&second)
             && let Ok(at) = Timestamp::from_second(second)
         {
-            self.look(at);
+            let rules = self.zone.rules();
+            self.offset = rules.to_offset(at);
+            let next = rules.following(at).next();
+            self.holds = second..next.map_or(i64::MAX, |next| next.timestamp().as_second());
         }
-        (self.offset, self.until)
+        (self.offset, self.holds.end)
     }
 }

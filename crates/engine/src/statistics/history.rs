@@ -7,11 +7,12 @@ use livewatt_domain::{
     energy::{Flow, FlowSum, Place, Resolution},
     id::{ClientId, DeviceId},
     kind::DeviceKind,
+    tariff::Cost,
     time,
 };
 use serde::Serialize;
 
-use super::{Energy, Spread, rounded};
+use super::{Energy, EnergyCost, Spread, prices::PricedQuarter, rounded};
 use crate::{Engine, EngineResult};
 
 /// Which history is asked for.
@@ -68,6 +69,9 @@ pub struct HistoryBucket {
     pub energy: Energy,
     /// Power while any flowed, kW.
     pub kw: Spread,
+    /// What it cost, at the prices of where it flowed; null of what flowed out of the device, and
+    /// where nothing flowed.
+    pub cost: Option<EnergyCost>,
     /// Share of the time of which anything is known, 0 to 1.
     pub coverage: f64,
     /// Share of the time of which only the sum is known, not how it spread.
@@ -83,6 +87,8 @@ pub struct HistoryBucket {
 #[derive(Default)]
 struct Gathered {
     sum: FlowSum,
+    cost: Cost,
+    is_paid: bool,
     restatements: u64,
     restated: Option<String>,
 }
@@ -107,11 +113,18 @@ impl Engine {
         // Whole buckets, so that coverage is a share of all of each.
         let from = resolution.start(from, &place);
         let quarters = self.store.quarters(vec![device_id], from, to).await?;
+        let priced = self.priced(client, quarters).await?;
         let mut buckets: BTreeMap<(Flow, Timestamp), Gathered> = BTreeMap::new();
-        for quarter in quarters {
+        for priced in priced {
+            let is_paid = priced.is_paid();
+            let PricedQuarter { quarter, price, .. } = priced;
             let start = resolution.start(quarter.start, &place);
             let bucket = buckets.entry((quarter.flow, start)).or_default();
             bucket.sum.add(&quarter.sum);
+            if is_paid {
+                bucket.is_paid = true;
+                bucket.cost.add(quarter.sum.kwh, price.as_ref());
+            }
             bucket.restatements += quarter.version - 1;
             bucket.restated = quarter.restated.or(bucket.restated.take());
         }
@@ -149,6 +162,7 @@ impl Gathered {
             date: start,
             energy: Energy::of(sum),
             kw: Spread::of_power(sum),
+            cost: self.is_paid.then(|| EnergyCost::from(&self.cost)),
             coverage: share(sum.covered_ms()),
             bridged: share(sum.bridged_ms),
             is_final: now.duration_since(end) > LONGEST_HOLD,

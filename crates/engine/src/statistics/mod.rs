@@ -1,23 +1,26 @@
 //! What flowed, and what was charged: the history of a device, charging statistics of a user by the
 //! bucket, and charging sessions. Always from what was summed up when it was told.
 //!
-//! Energy whose price is not known has no cost, which is not a cost of zero.
+//! Prices are joined to it here, and nowhere before. Energy whose price is not known has no cost,
+//! which is not a cost of zero.
 
 mod buckets;
+mod costs;
 mod history;
+mod prices;
 mod sessions;
 
-pub use buckets::{ChargingBucket, Spread};
+pub use buckets::{Charged, ChargingBucket, ContractCost, Spread};
+pub use costs::{CostSource, EnergyCost, PriceSpread};
 pub use history::{DeviceEnergy, FlowHistory, HistoryBucket, HistoryQuery};
 pub use sessions::{Charge, ChargeReading, ContractSession, Energy};
 
 use livewatt_domain::{
     Timestamp,
     energy::{Place, Resolution},
-    id::{ClientId, DeviceId, UserId},
+    id::{ClientId, DeviceId, LocationId, UserId},
     kind::DeviceKind,
 };
-use uuid::Uuid;
 
 use crate::{Engine, EngineError, EngineResult};
 
@@ -32,8 +35,8 @@ pub struct ChargingQuery {
     pub kind: DeviceKind,
     /// This device only.
     pub device: Option<String>,
-    /// Devices that are at this Location only.
-    pub location: Option<Uuid>,
+    /// What flowed at this Location only.
+    pub location: Option<LocationId>,
     /// From this moment on.
     pub from: Timestamp,
     /// Before this moment.
@@ -42,7 +45,7 @@ pub struct ChargingQuery {
 
 impl Engine {
     /// Charging statistics by the bucket, in the calendar of a place. Buckets in which nothing was
-    /// charged are left out.
+    /// charged that has a price are left out.
     ///
     /// # Errors
     /// [`EngineError::UserNotFound`], [`EngineError::DeviceNotFound`], or if the database fails.
@@ -51,12 +54,19 @@ impl Engine {
         query: ChargingQuery,
         resolution: Resolution,
         place: &Place,
-    ) -> EngineResult<Vec<ChargingBucket>> {
-        let (from, to) = (query.from, query.to);
+    ) -> EngineResult<Charged<ChargingBucket>> {
+        let ChargingQuery {
+            client,
+            location,
+            from,
+            to,
+            ..
+        } = query;
         let devices = self.devices_asked_about(query).await?;
-        let ids = devices.into_iter().map(|(id, _)| id).collect();
-        let quarters = self.store.quarters(ids, from, to).await?;
-        Ok(buckets::charging(&quarters, resolution, place, &no_price))
+        let quarters = self.store.quarters(devices, from, to).await?;
+        let mut priced = self.priced(client, quarters).await?;
+        priced.retain(|quarter| location.is_none() || quarter.location == location);
+        Ok(buckets::charging(&priced, resolution, place))
     }
 
     /// Fails if a client has no such user.
@@ -70,17 +80,13 @@ impl Engine {
         }
     }
 
-    /// The devices that a query is about, each with the Location it is at.
-    async fn devices_asked_about(
-        &self,
-        query: ChargingQuery,
-    ) -> EngineResult<Vec<(DeviceId, Option<Uuid>)>> {
+    /// The devices that a query is about, wherever they were.
+    async fn devices_asked_about(&self, query: ChargingQuery) -> EngineResult<Vec<DeviceId>> {
         let ChargingQuery {
             client,
             user,
             kind,
             device,
-            location,
             ..
         } = query;
         self.expect_user(client, &user).await?;
@@ -97,29 +103,14 @@ impl Engine {
                 return Err(EngineError::DeviceNotFound);
             }
         }
-        let mut devices = Vec::with_capacity(ids.len());
-        for id in ids {
-            let stored = self.store.find_device(client, id).await?;
-            let at = stored
-                .and_then(|device| device.document.path("location.id")?.as_str()?.parse().ok());
-            if location.is_none_or(|location| at == Some(location)) {
-                devices.push((id, at));
-            }
-        }
-        Ok(devices)
+        Ok(ids)
     }
-}
-
-/// What a kWh cost in the quarter hour that begins at a moment, where a device is; `None` if that is
-/// not known.
-pub(crate) type PriceAt<'a> = dyn Fn(DeviceId, Timestamp) -> Option<f64> + 'a;
-
-/// Nothing is known of prices.
-fn no_price(_device: DeviceId, _quarter: Timestamp) -> Option<f64> {
-    None
 }
 
 /// To a millionth: digits beyond are noise of sums.
 fn rounded(number: f64) -> f64 {
     (number * 1e6).round() / 1e6
 }
+
+#[cfg(test)]
+mod tests;

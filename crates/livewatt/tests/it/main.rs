@@ -12,6 +12,7 @@ mod bench;
 mod cli;
 mod clock;
 mod cluster;
+mod costs;
 mod day;
 mod deployment;
 mod disk;

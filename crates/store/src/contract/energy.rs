@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use livewatt_domain::{
     device::Device,
     energy::{Bucket, Flow, FlowSum, PowerState, Restated, Sample},
     history::{HistoryChange, Piece, hour_of},
-    id::ChargingSessionId,
+    id::{ChargingSessionId, LocationId},
     kind::DeviceKind,
     session::{ChargingSession, Closed, Gap, Opened},
+    stay::Stay,
 };
+use uuid::Uuid;
 
 use super::{Story, minute};
 use crate::{DeviceChange, DeviceHistory, Quarter, Store, StoreError, StoreResult};
@@ -81,7 +83,7 @@ fn session(story: &Story, from: i64, to: i64) -> ChargingSession {
 
 impl Story {
     /// Stores a history of a device: samples of three days, quarter hours of which one was restated,
-    /// and two charging sessions.
+    /// two charging sessions, and two stays.
     pub async fn keep_history(&self, device: &Device) -> StoreResult<()> {
         let given = Bucket {
             flow: Flow::Given,
@@ -95,6 +97,10 @@ impl Story {
                 hours: vec![hour(-1), hour(0), hour(HOUR), hour(3 * DAY)],
                 buckets,
                 sessions: vec![session(self, 5, 9)],
+                stay: Some(Stay {
+                    since: minute(0),
+                    location: Some(LocationId(Uuid::from_u128(1))),
+                }),
                 ..HistoryChange::default()
             };
             save(self, device, change).await?;
@@ -236,15 +242,56 @@ pub async fn quarters_are_restated(store: Arc<dyn Store>) -> StoreResult<()> {
     Ok(())
 }
 
+/// Where a device was comes back, also from before the time that is asked about; a stay never begins
+/// before the last one did.
+pub async fn stays_follow_each_other(store: Arc<dyn Store>) -> StoreResult<()> {
+    let story = Story::begin(store).await?;
+    let (car, other) = (story.discover(1).await?, story.discover(2).await?);
+    let stay = |since, location: Option<u128>| Stay {
+        since,
+        location: location.map(|number| LocationId(Uuid::from_u128(number))),
+    };
+    let first = stay(minute(10), Some(1));
+    for (device, stay) in [
+        (&car, first),
+        (&other, stay(minute(15), Some(9))),
+        (&car, stay(minute(20), None)),
+        (&car, stay(minute(5), Some(2))),
+    ] {
+        save(&story, device, HistoryChange::of_stay(stay)).await?;
+    }
+    let away = stay(minute(20), None);
+    let moment = minute(20) + SignedDuration::from_millis(1);
+    let back = stay(moment, Some(2));
+    let read = async |devices, from, to| story.store.stays(devices, minute(from), minute(to)).await;
+    let of_car = |stays: &[Stay]| stays.iter().map(|stay| (car.id, *stay)).collect::<Vec<_>>();
+    let one = || vec![car.id];
+    assert_eq!(read(one(), 0, 60).await?, of_car(&[first, away, back]));
+    assert_eq!(read(one(), 0, 10).await?, []);
+    assert_eq!(read(one(), 12, 15).await?, of_car(&[first]));
+    assert_eq!(read(one(), 20, 21).await?, of_car(&[away, back]));
+    assert_eq!(read(one(), 50, 60).await?, of_car(&[back]));
+    let both = read(vec![car.id, other.id], 19, 20).await?;
+    assert_eq!(both.len(), 2, "{both:?}");
+    assert!(both.contains(&(other.id, stay(minute(15), Some(9)))));
+    assert_eq!(read(Vec::new(), 0, 60).await?, []);
+    Ok(())
+}
+
 /// Samples are forgotten by the day, sums stay; a device that is gone keeps its history, and its user
 /// takes it along.
 pub async fn histories_go_with_time_and_with_their_user(store: Arc<dyn Store>) -> StoreResult<()> {
     let story = Story::begin(store).await?;
     let device = story.discover(1).await?;
+    let stay = Stay {
+        since: minute(0),
+        location: None,
+    };
     let change = HistoryChange {
         hours: vec![hour(0), hour(5 * DAY), hour(6 * DAY)],
         buckets: vec![bucket(0, 1.0, None)],
         sessions: vec![session(&story, 5, 9)],
+        stay: Some(stay),
         ..HistoryChange::default()
     };
     save(&story, &device, change).await?;
@@ -280,6 +327,8 @@ pub async fn histories_go_with_time_and_with_their_user(store: Arc<dyn Store>) -
         .quarters(vec![device.id], minute(0), minute(1))
         .await?;
     assert_eq!(quarters.len(), 1);
+    let stays = || story.store.stays(vec![device.id], minute(0), minute(1));
+    assert_eq!(stays().await?, [(device.id, stay)]);
 
     assert!(
         story
@@ -295,6 +344,7 @@ pub async fn histories_go_with_time_and_with_their_user(store: Arc<dyn Store>) -
         .quarters(vec![device.id], minute(0), minute(1))
         .await?;
     assert_eq!(quarters, []);
+    assert_eq!(stays().await?, []);
     Ok(())
 }
 

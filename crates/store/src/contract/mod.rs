@@ -92,6 +92,7 @@ macro_rules! store_contract {
             energy:
                 come_back_by_the_piece,
                 quarters_are_restated,
+                stays_follow_each_other,
                 histories_go_with_time_and_with_their_user,
                 histories_need_their_device;
             paging:

@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use livewatt_domain::{
     energy::{Bucket, FlowSum, Sample},
     history::Piece,
-    id::{ChargingSessionId, ClientId, DeviceId, UserId},
+    id::{ChargingSessionId, ClientId, DeviceId, LocationId, UserId},
     kind::DeviceKind,
     session::ChargingSession,
+    stay::Stay,
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -47,7 +48,8 @@ pub(super) async fn save(
     };
     save_samples(connection, kept()).await?;
     save_quarters(connection, kept()).await?;
-    save_sessions(connection, kept()).await
+    save_sessions(connection, kept()).await?;
+    save_stays(connection, kept()).await
 }
 
 async fn save_samples(
@@ -162,6 +164,31 @@ async fn save_sessions<'a>(
     Ok(())
 }
 
+/// A moment before that of a device's last stay counts as the one after it.
+async fn save_stays(
+    connection: &mut PgConnection,
+    histories: impl Iterator<Item = &DeviceHistory>,
+) -> StoreResult<()> {
+    let (mut devices, mut since, mut locations) = (Vec::new(), Vec::new(), Vec::new());
+    for history in histories {
+        if let Some(stay) = history.change.stay {
+            devices.push(history.device_id.0);
+            since.push(stay.since.as_millisecond());
+            locations.push(stay.location.map(|id| id.0));
+        }
+    }
+    if devices.is_empty() {
+        return Ok(());
+    }
+    let save = sql("insert into device_stays (device_id, since, location_id)
+         select row.device_id, greatest(row.since,
+                 (select max(known.since) + 1 from device_stays as known
+                  where known.device_id = row.device_id)), row.location_id
+         from unnest($1::uuid[], $2::bigint[], $3::uuid[]) as row (device_id, since, location_id)");
+    execute(connection, save.bind(devices).bind(since).bind(locations)).await?;
+    Ok(())
+}
+
 /// The history of a device from an hour on.
 pub(super) async fn piece(
     connection: &mut PgConnection,
@@ -222,6 +249,30 @@ pub(super) async fn quarters(
     );
     let all = all.bind(ids(devices)).bind(from.as_millisecond());
     query_all(connection, all.bind(to.as_millisecond()), quarter).await
+}
+
+/// The stays of devices that touch a time, by device and time.
+pub(super) async fn stays(
+    connection: &mut PgConnection,
+    devices: &[DeviceId],
+    from: Timestamp,
+    to: Timestamp,
+) -> StoreResult<Vec<(DeviceId, Stay)>> {
+    let all = sql(
+        "select device_id, since, location_id from device_stays as stay
+         where device_id = any($1) and since < $3 and since >= coalesce(
+             (select max(since) from device_stays as known
+              where known.device_id = stay.device_id and known.since <= $2), $2)
+         order by device_id, since",
+    );
+    let all = all.bind(ids(devices)).bind(from.as_millisecond());
+    query_all(connection, all.bind(to.as_millisecond()), |columns| {
+        let device = DeviceId(columns.uuid()?);
+        let since = columns.time()?;
+        let location = columns.take::<Option<Uuid>>()?.map(LocationId);
+        Ok((device, Stay { since, location }))
+    })
+    .await
 }
 
 /// The sessions of devices that were seen to go on after one moment and began before another, by

@@ -17,6 +17,7 @@ use livewatt_domain::{
     money::Currency,
     partition::Partitions,
     session::ChargingSession,
+    stay::Stay,
     tariff::{LocationTariff, MarketPrice, Tariff, TariffId},
     webhook::{DeliveryAttempt, Lane, Position, Webhook},
 };
@@ -432,6 +433,16 @@ impl Store for PostgresStore {
     ) -> StoreResult<Vec<Quarter>> {
         let mut connection = self.read().await?;
         energy::quarters(&mut connection, &devices, from, to).await
+    }
+
+    async fn stays(
+        &self,
+        devices: Vec<DeviceId>,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> StoreResult<Vec<(DeviceId, Stay)>> {
+        let mut connection = self.read().await?;
+        energy::stays(&mut connection, &devices, from, to).await
     }
 
     async fn charging_sessions(

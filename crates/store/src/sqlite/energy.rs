@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use livewatt_domain::{
     energy::{Bucket, FlowSum, Sample},
     history::Piece,
-    id::{ChargingSessionId, ClientId, DeviceId, UserId},
+    id::{ChargingSessionId, ClientId, DeviceId, LocationId, UserId},
     kind::DeviceKind,
     session::ChargingSession,
+    stay::Stay,
 };
 use rusqlite::{Connection, params};
 
@@ -57,6 +58,25 @@ pub(super) fn save(connection: &Connection, history: &DeviceHistory) -> StoreRes
             ],
         )?;
     }
+    if let Some(stay) = history.change.stay {
+        save_stay(connection, history.device_id, stay)?;
+    }
+    Ok(())
+}
+
+/// A moment before that of the last stay counts as the one after it.
+fn save_stay(connection: &Connection, device: DeviceId, stay: Stay) -> StoreResult<()> {
+    execute(
+        connection,
+        "insert into device_stays (device_id, since, location_id)
+         select ?1, max(?2, coalesce(max(since) + 1, ?2)), ?3
+         from device_stays where device_id = ?1",
+        params![
+            device.0.as_bytes(),
+            stay.since.as_millisecond(),
+            stay.location.map(|id| *id.0.as_bytes())
+        ],
+    )?;
     Ok(())
 }
 
@@ -170,6 +190,36 @@ pub(super) fn quarters(
         )?);
     }
     Ok(quarters)
+}
+
+/// The stays of devices that touch a time, by device and time.
+pub(super) fn stays(
+    connection: &Connection,
+    devices: &[DeviceId],
+    from: Timestamp,
+    to: Timestamp,
+) -> StoreResult<Vec<(DeviceId, Stay)>> {
+    let mut stays = Vec::new();
+    for device in devices {
+        stays.extend(query_all(
+            connection,
+            "select since, location_id from device_stays
+             where device_id = ?1 and since < ?3 and since >= coalesce(
+                 (select max(since) from device_stays where device_id = ?1 and since <= ?2), ?2)
+             order by since",
+            params![
+                device.0.as_bytes(),
+                from.as_millisecond(),
+                to.as_millisecond()
+            ],
+            |columns| {
+                let since = columns.time()?;
+                let location = columns.maybe_uuid()?.map(LocationId);
+                Ok((*device, Stay { since, location }))
+            },
+        )?);
+    }
+    Ok(stays)
 }
 
 /// The sessions of devices that were seen to go on after one moment and began before another, by

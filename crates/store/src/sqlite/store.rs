@@ -15,6 +15,7 @@ use livewatt_domain::{
     money::Currency,
     partition::Partitions,
     session::ChargingSession,
+    stay::Stay,
     tariff::{LocationTariff, MarketPrice, Tariff, TariffId},
     webhook::{DeliveryAttempt, Lane, Position, Webhook},
 };
@@ -393,6 +394,16 @@ impl Store for SqliteStore {
         to: Timestamp,
     ) -> StoreResult<Vec<Quarter>> {
         self.read(move |c| energy::quarters(c, &devices, from, to))
+            .await
+    }
+
+    async fn stays(
+        &self,
+        devices: Vec<DeviceId>,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> StoreResult<Vec<(DeviceId, Stay)>> {
+        self.read(move |c| energy::stays(c, &devices, from, to))
             .await
     }
 

@@ -244,6 +244,7 @@ async fn a_copy_goes_on_wherever_it_ended() -> StoreResult<()> {
             assert_eq!((rows("client_pricing"), rows("market_prices")), (1, 2));
             assert_eq!((rows("energy_devices"), rows("sample_hours")), (1, 4));
             assert_eq!((rows("energy_quarters"), rows("charging_sessions")), (2, 2));
+            assert_eq!(rows("device_stays"), 2);
             break;
         }
         // No server opens what is not whole.
