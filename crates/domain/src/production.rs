@@ -48,7 +48,7 @@ pub struct Production {
 
 impl Production {
     /// What was told at a moment of a period. Buckets that are missing at its end are not known, nor
-    /// are those that no inverter could fill; before `installed_at` there is nothing to be known.
+    /// are those that no inverter could fill, which keep it from being final; before `installed_at` there is nothing to be known.
     pub fn told(
         period: Period,
         zone: Zone,
@@ -59,11 +59,14 @@ impl Production {
         let starts = period.buckets(&zone);
         let end = period.end(&zone);
         let ends = || starts.iter().skip(1).chain([&end]);
+        let mut is_sound = true;
         let kwh = kwh.map(|told| {
             let told = told.into_iter().chain(std::iter::repeat(None));
             let fit = |((kwh, start), end): ((Option<f64>, &Timestamp), &Timestamp)| {
                 let hours = end.duration_since(*start).as_secs_f64() / 3600.0;
-                kwh.filter(|kwh| (0.0..=hours * MOST_KW).contains(kwh))
+                let fit = kwh.filter(|kwh| (0.0..=hours * MOST_KW).contains(kwh));
+                is_sound &= fit.is_some() || kwh.is_none();
+                fit
             };
             told.zip(&starts).zip(ends()).map(fit).collect::<Vec<_>>()
         });
@@ -72,7 +75,7 @@ impl Production {
             buckets.any(|(kwh, end)| kwh.is_none() && *end > installed_at)
         });
         let age = fetched_at.duration_since(end);
-        let is_final = age >= if has_gaps { LATEST } else { SETTLING };
+        let is_final = is_sound && age >= if has_gaps { LATEST } else { SETTLING };
         Self {
             period,
             zone,

@@ -66,6 +66,8 @@ pub enum Content {
     Empty,
     /// JSON of this schema.
     Json(&'static str),
+    /// A problem document that says that it is one.
+    Problem,
     /// A form of this schema.
     Form(&'static str),
     /// Anything, in any type.
@@ -240,6 +242,23 @@ const SOURCE: &[Query] = &[text(
     "source",
     "Who says what these prices are; `upload` if absent",
 )];
+const PRODUCTION: &[Query] = &[
+    Query {
+        name: "year",
+        summary: "1969 to 2999; required",
+        is_integer: true,
+    },
+    Query {
+        name: "month",
+        summary: "1 to 12; required",
+        is_integer: true,
+    },
+    Query {
+        name: "day",
+        summary: "1 to 31: this day by the quarter hour; without it, the month by the day",
+        is_integer: true,
+    },
+];
 const ASSET_TYPES: &[Query] = &[text(
     "assetTypes",
     "Kinds of device, separated by commas; all if absent",

@@ -101,10 +101,9 @@ fn what_is_told_is_final_when_nothing_more_is_expected() {
     assert_eq!((kwh.len(), kwh[89], kwh[90]), (96, Some(0.25), None));
     assert!(!short.is_final);
     assert!(told(vec![None], "2026-03-09T23:00:00Z").is_final);
-    let absurd = told(
-        vec![Some(-0.1), Some(1e9), Some(f64::NAN)],
-        "2026-03-02T12:00:00Z",
-    );
+    let values = vec![Some(-0.1), Some(1e9), Some(f64::NAN)];
+    let absurd = told(values, "2026-03-12T12:00:00Z");
+    assert!(!absurd.is_final);
     assert_eq!(absurd.kwh.unwrap(), vec![None; 96]);
     // Before it was installed there is nothing to wait for.
     let mut late = vec![None; 40];

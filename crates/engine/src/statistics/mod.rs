@@ -5,10 +5,12 @@
 
 mod buckets;
 mod history;
+mod production;
 mod sessions;
 
 pub use buckets::{ChargingBucket, Spread};
 pub use history::{DeviceEnergy, FlowHistory, HistoryBucket, HistoryQuery};
+pub use production::ProductionStatistics;
 pub use sessions::{Charge, ChargeReading, ContractSession, Energy};
 
 use livewatt_domain::{
