@@ -454,14 +454,14 @@ def check_statistics(client, user_id, vehicles):
 def check_production(client, inverters):
     """The present is told, provisionally; what was before the inverter, or never is, is refused."""
     method = "solar_inverters.get_statistics"
-    bad, unknown = errors.GetInverterStatisticsBadRequestError, errors.GetInverterStatisticsNotFoundError
+    bad, unknown = errors.GetInverterStatisticsBadRequestError, errors.NotFoundError
     for inverter in inverters:
         zone = ZoneInfo(inverter.timezone or "UTC")
         today = inverter.last_seen.astimezone(zone)
         one = {"inverter_id": inverter.id, "year": today.year, "month": today.month}
         for period, resolution in [({}, "day"), ({"day": today.day}, "quarter_hour")]:
             told = client.call(method, **one, **period)
-            expect(isinstance(told, models.InverterStatisticsPending), f"{method}: {told}")
+            expect(isinstance(told, models.GetInverterStatisticsResponseBody), f"{method}: {told}")
             expect(told.retry_after > inverter.last_seen, f"{method}: {told.retry_after}")
             expect(told.timezone == zone.key, f"{method}: {told.timezone}")
             entry = getattr(told.resolutions, resolution)

@@ -66,7 +66,8 @@ impl Production {
                 let hours = end.duration_since(*start).as_secs_f64() / 3600.0;
                 let fit = kwh.filter(|kwh| (0.0..=hours * MOST_KW).contains(kwh));
                 is_sound &= fit.is_some() || kwh.is_none();
-                fit
+                // To a thousandth of a watt-hour: it is the same when it is read back.
+                fit.map(|kwh| (kwh * 1e6).round() / 1e6)
             };
             told.zip(&starts).zip(ends()).map(fit).collect::<Vec<_>>()
         });

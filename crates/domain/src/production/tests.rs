@@ -105,6 +105,8 @@ fn what_is_told_is_final_when_nothing_more_is_expected() {
     let absurd = told(values, "2026-03-12T12:00:00Z");
     assert!(!absurd.is_final);
     assert_eq!(absurd.kwh.unwrap(), vec![None; 96]);
+    let fine = told(vec![Some(0.1 + 0.2)], "2026-03-02T12:00:00Z");
+    assert_eq!(fine.kwh.unwrap()[0], Some(0.3));
     // Before it was installed there is nothing to wait for.
     let mut late = vec![None; 40];
     late.extend(vec![Some(1.0); 56]);
