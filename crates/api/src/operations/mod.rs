@@ -147,6 +147,14 @@ const fn until(name: &'static str, summary: &'static str) -> Query {
     }
 }
 
+const fn whole(name: &'static str, summary: &'static str) -> Query {
+    Query {
+        kind: QueryKind::Integer,
+        ..text(name, summary)
+    }
+}
+
+/// One without which nothing is answered.
 const fn required(query: Query) -> Query {
     Query {
         is_required: true,
@@ -154,12 +162,7 @@ const fn required(query: Query) -> Query {
     }
 }
 
-const PAGE_SIZE: Query = Query {
-    name: "pageSize",
-    summary: "Records on a page, 1 to 500; default 50",
-    kind: QueryKind::Integer,
-    is_required: false,
-};
+const PAGE_SIZE: Query = whole("pageSize", "Records on a page, 1 to 500; default 50");
 const PAGE: &[Query] = &[
     text("after", "Cursor: the next page (older records)"),
     text("before", "Cursor: the previous page (newer records)"),
@@ -243,21 +246,12 @@ const SOURCE: &[Query] = &[text(
     "Who says what these prices are; `upload` if absent",
 )];
 const PRODUCTION: &[Query] = &[
-    Query {
-        name: "year",
-        summary: "1969 to 2999; required",
-        is_integer: true,
-    },
-    Query {
-        name: "month",
-        summary: "1 to 12; required",
-        is_integer: true,
-    },
-    Query {
-        name: "day",
-        summary: "1 to 31: this day by the quarter hour; without it, the month by the day",
-        is_integer: true,
-    },
+    required(whole("year", "1969 to 2999")),
+    required(whole("month", "1 to 12")),
+    whole(
+        "day",
+        "1 to 31: this day by the quarter hour; without it, the month by the day",
+    ),
 ];
 const ASSET_TYPES: &[Query] = &[text(
     "assetTypes",
