@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from importlib.metadata import version
 from operator import attrgetter
+from zoneinfo import ZoneInfo
 
 from enode import Enode, errors, models
 
@@ -482,6 +483,29 @@ def check_costs(client, user_id, expected, since, until):
     check(method, client.call(method, user_id=user_id, type_=type_, **times), 0.02 * kwh)
 
 
+def check_production(client, inverters):
+    """The present is told, provisionally; what was before the inverter, or never is, is refused."""
+    method = "solar_inverters.get_statistics"
+    bad, unknown = errors.GetInverterStatisticsBadRequestError, errors.NotFoundError
+    for inverter in inverters:
+        zone = ZoneInfo(inverter.timezone or "UTC")
+        today = inverter.last_seen.astimezone(zone)
+        one = {"inverter_id": inverter.id, "year": today.year, "month": today.month}
+        for period, resolution in [({}, "day"), ({"day": today.day}, "quarter_hour")]:
+            told = client.call(method, **one, **period)
+            expect(isinstance(told, models.GetInverterStatisticsResponseBody), f"{method}: {told}")
+            expect(told.retry_after > inverter.last_seen, f"{method}: {told.retry_after}")
+            expect(told.timezone == zone.key, f"{method}: {told.timezone}")
+            entry = getattr(told.resolutions, resolution)
+            expect(entry is not None and entry.unit.value == "kWh", f"{method}: {told}")
+        early = {"inverter_id": inverter.id, "year": 1969, "month": 7, "day": 20}
+        client.refused(method, 400, bad, **early)
+        client.refused(method, 400, bad, **{**early, "year": 2999})
+        client.refused(method, 400, bad, **{**early, "month": 2, "day": 30})
+    nothing = {"inverter_id": str(uuid.uuid4()), "year": 2026, "month": 3}
+    client.refused(method, 404, unknown, **nothing)
+
+
 def check_expected(found, expected):
     """Compares the numbers of devices of the user with `vehicle=2,charger=1`, or with at least one
     of each kind."""
@@ -521,6 +545,8 @@ def drive(options):
         linked += of_user
         if kind.name == "vehicle":
             check_statistics(client, options.user_id, of_user)
+        if kind.name == "inverter":
+            check_production(client, of_user)
         by_kind[kind.name] = of_user
     check_expected(found, options.devices_expected)
     check_relinking(client, linked)

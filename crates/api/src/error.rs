@@ -358,6 +358,31 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// A refusal whose problem document says that it is one: the contract has that for statistics of
+/// inverters alone.
+#[derive(Debug)]
+pub(crate) struct ProblemJson(pub(crate) ApiError);
+
+impl From<ApiError> for ProblemJson {
+    fn from(error: ApiError) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for ProblemJson {
+    fn into_response(self) -> Response {
+        let mut response = self.0.into_response();
+        if matches!(
+            response.status(),
+            StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND
+        ) {
+            let problem = HeaderValue::from_static("application/problem+json");
+            response.headers_mut().insert(header::CONTENT_TYPE, problem);
+        }
+        response
+    }
+}
+
 /// Why no access token was issued (RFC 6749, section 5.2).
 #[derive(Debug)]
 pub(crate) enum TokenError {

@@ -192,6 +192,7 @@ fn media(content: Content) -> Option<(&'static str, Media)> {
     match content {
         Content::Empty => None,
         Content::Json(schema) => Some(("application/json", of(schema))),
+        Content::Problem => Some(("application/problem+json", of("Problem"))),
         Content::Form(schema) => Some(("application/x-www-form-urlencoded", of(schema))),
         Content::Any => Some(("*/*", Media::new(None::<RefOr<Schema>>))),
         Content::Events => Some(("text/event-stream", of("Event"))),

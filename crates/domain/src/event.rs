@@ -10,6 +10,7 @@ use crate::{
     entropy::Entropy,
     id::{ClientId, DeviceId, EventId, UserId},
     kind::DeviceKind,
+    production::{InverterStatistics, Production},
     time::wire,
     vendor::VendorName,
 };
@@ -44,6 +45,8 @@ pub fn device_event_name(kind: DeviceKind, what: DeviceEvent) -> String {
 pub const CREDENTIALS_INVALIDATED: &str = "user:credentials:invalidated";
 /// What flowed to or from a device in the past turned out otherwise. Not an event of the contract.
 pub const ENERGY_RESTATED: &str = "user:energy:restated";
+/// What an inverter produced in a day or a month is known, or known otherwise than before.
+pub const STATISTICS_UPDATED: &str = "user:inverter:statistics-updated";
 /// Sent to every webhook from time to time; not part of the log.
 pub const HEARTBEAT: &str = "system:heartbeat";
 /// Sent when a webhook is tested; not part of the log.
@@ -157,6 +160,39 @@ impl EventMaker<'_> {
             &device.user_id,
             None,
             ENERGY_RESTATED.to_owned(),
+            body,
+        )
+    }
+
+    /// What an inverter produced in a period is known, or known otherwise than before.
+    pub fn production_updated(&self, device: &Device, production: &Production) -> Event {
+        let Production { period, .. } = production;
+        let InverterStatistics {
+            timezone,
+            resolutions,
+        } = production.statistics();
+        let series: Map<String, Value> = resolutions
+            .into_iter()
+            .map(|(resolution, series)| (resolution.name().to_owned(), json!(series)))
+            .collect();
+        let mut body = self.envelope(STATISTICS_UPDATED);
+        body.insert("user".into(), json!({ "id": device.user_id }));
+        body.insert(
+            "statistics".into(),
+            json!({
+                "inverterId": device.id,
+                "year": period.year(),
+                "month": period.month(),
+                "day": period.day(),
+                "timezone": timezone,
+                "resolutions": series,
+            }),
+        );
+        self.event(
+            device.client_id,
+            &device.user_id,
+            None,
+            STATISTICS_UPDATED.to_owned(),
             body,
         )
     }

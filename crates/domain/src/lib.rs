@@ -23,6 +23,7 @@ pub mod location;
 pub mod merge;
 pub mod money;
 pub mod partition;
+pub mod production;
 pub mod retry;
 pub mod scope;
 pub mod session;

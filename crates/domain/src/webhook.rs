@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    event::{ENERGY_RESTATED, HEARTBEAT},
+    event::{ENERGY_RESTATED, HEARTBEAT, STATISTICS_UPDATED},
     id::{ClientId, DeliveryId, DeviceId, UserId, WebhookId},
     kind::DeviceKind,
 };
@@ -15,7 +15,7 @@ const OTHER_NAMES: [&str; 7] = [
     "user:charge-action:updated",
     "user:vendor-action:updated",
     "user:schedule:execution-updated",
-    "user:inverter:statistics-updated",
+    STATISTICS_UPDATED,
     "user:credentials:invalidated",
     ENERGY_RESTATED,
 ];

@@ -11,11 +11,12 @@ use livewatt_domain::{
     event::Event,
     fact::{Completeness, Observation},
     id::{AccountId, ClientId, DeviceId},
+    kind::DeviceKind,
     location::Places,
     merge::{Merged, Part, discover, merge_among, set_reachable},
     stay::{Standing, stay_of},
 };
-use livewatt_store::{DeviceChange, DeviceHistory, StoreError, UnitOfWork, Wake};
+use livewatt_store::{DeviceChange, DeviceHistory, ProductionVisit, StoreError, UnitOfWork, Wake};
 use livewatt_vendors::{DeviceTrouble, Inventory};
 
 use crate::{
@@ -324,7 +325,17 @@ impl Engine {
             let device = &draft.device;
             match draft.from_version {
                 None if draft.is_deleted => {}
-                None => unit.devices.push(DeviceChange::Insert(device.clone())),
+                None => {
+                    if device.kind() == DeviceKind::Inverter {
+                        unit.productions.push(ProductionVisit {
+                            device_id: device.id,
+                            told: None,
+                            next_at: self.now(),
+                            failures: 0,
+                        });
+                    }
+                    unit.devices.push(DeviceChange::Insert(device.clone()));
+                }
                 Some(from_version) if draft.is_deleted => {
                     unit.devices.push(DeviceChange::Delete {
                         id: device.id,

@@ -31,6 +31,7 @@ pub mod options;
 mod placing;
 mod poll;
 mod presence;
+mod production;
 pub mod push;
 mod retention;
 pub mod runtime;
@@ -67,6 +68,7 @@ use crate::{
     placing::KnownPlaces,
     poll::{breaker::Breakers, waiting::Waiting},
     presence::{Presence, StoredBudgets},
+    production::UnderWay,
     retention::Retention,
     stations::Stations,
     tokens::KnownTokens,
@@ -99,7 +101,11 @@ pub struct Engine {
     drifts: Drifts,
     retention: Retention,
     waiting: Waiting,
+    /// Inverters that are being asked about their past.
+    productions: UnderWay,
     poll_wake: Notify,
+    /// A question about the past was answered: there may be room for another.
+    production_wake: Notify,
     /// Locations have changed: there are devices to be placed anew.
     place_wake: Notify,
     /// Held while an account is linked: two links at a time must not make one account twice, or
@@ -189,7 +195,9 @@ impl Engine {
             drifts: Drifts::default(),
             retention: Retention::default(),
             waiting: Waiting::default(),
+            productions: UnderWay::default(),
             poll_wake: Notify::new(),
+            production_wake: Notify::new(),
             place_wake: Notify::new(),
             linking: tokio::sync::Mutex::default(),
         });

@@ -33,6 +33,7 @@ pub async fn run(engine: Arc<Engine>, stop: CancellationToken) {
         tokio::spawn(flush_loop(engine.clone(), stop.clone())),
         tokio::spawn(prune_loop(engine.clone(), stop.clone())),
         tokio::spawn(place_loop(engine.clone(), stop.clone())),
+        tokio::spawn(production_loop(engine.clone(), stop.clone(), tasks.clone())),
         tokio::spawn(gauge_loop(engine.clone(), stop.clone())),
         tokio::spawn(cluster::run(engine.clone(), stop.clone())),
     ];
@@ -144,6 +145,23 @@ async fn place_loop(engine: Arc<Engine>, stop: CancellationToken) {
             () = engine.place_wake.notified() => {}
             () = stop.cancelled() => {}
         }
+    }
+}
+
+async fn production_loop(engine: Arc<Engine>, stop: CancellationToken, tasks: TaskTracker) {
+    while !stop.is_cancelled() {
+        match engine.take_productions().await {
+            Ok(visits) => {
+                for visit in visits {
+                    let engine = engine.clone();
+                    tasks.spawn(async move { engine.run_visit(visit).await });
+                }
+            }
+            Err(error) => {
+                tracing::debug!(error = %chain(&error), "inverters are asked about a little later");
+            }
+        }
+        nap(&engine, None, &engine.production_wake, &stop).await;
     }
 }
 

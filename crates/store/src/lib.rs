@@ -52,6 +52,7 @@ use livewatt_domain::{
     location::Location,
     money::Currency,
     partition::Partitions,
+    production::{Known, Period, Production},
     session::ChargingSession,
     stay::Stay,
     tariff::{LocationTariff, MarketPrice, Tariff, TariffId},
@@ -342,6 +343,23 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         client: ClientId,
         id: ChargingSessionId,
     ) -> StoreResult<Option<(DeviceId, ChargingSession)>>;
+    /// The inverters of an integration, in partitions, that are to be asked about: those that have
+    /// waited for longest first.
+    async fn productions_due(
+        &self,
+        integration: String,
+        of: Partitions,
+        now: Timestamp,
+        limit: u32,
+    ) -> StoreResult<Vec<ProductionDue>>;
+    /// When an inverter is to be asked about next; `None` if that was never said.
+    async fn next_production(&self, device: DeviceId) -> StoreResult<Option<Timestamp>>;
+    /// Of which periods production is known, from one on (by their names, so a month comes before its
+    /// days).
+    async fn known_productions(&self, device: DeviceId, from: Period) -> StoreResult<Vec<Known>>;
+    /// What an inverter produced in a period.
+    async fn production(&self, device: DeviceId, period: Period)
+    -> StoreResult<Option<Production>>;
     /// Forgets samples of before a moment, by whole hours or days; what was summed up stays.
     async fn prune_samples(&self, keep_from: Timestamp) -> StoreResult<()>;
 

@@ -10,6 +10,7 @@ use livewatt_domain::{
     history::HistoryChange,
     id::{AccountId, ClientId, DeviceId, LinkSessionId, PARTITIONS, UserId, WebhookId},
     kind::DeviceKind,
+    production::Production,
     vendor::VendorName,
     webhook::{DeliveryAttempt, Lane, Position},
 };
@@ -283,6 +284,8 @@ pub struct UnitOfWork {
     pub link_session: Option<(LinkSessionId, livewatt_domain::link::LinkState)>,
     /// What was told of energy, and what follows from it.
     pub histories: Vec<DeviceHistory>,
+    /// What was asked about the production of inverters, and when to ask again.
+    pub productions: Vec<ProductionVisit>,
     /// What the owner of the account is thereby told. Only stores with a cluster have owners to
     /// tell.
     pub letter: Option<Letter>,
@@ -298,6 +301,7 @@ impl UnitOfWork {
             events: Vec::new(),
             link_session: None,
             histories: Vec::new(),
+            productions: Vec::new(),
             letter: None,
         }
     }
@@ -309,6 +313,7 @@ impl UnitOfWork {
             && self.events.is_empty()
             && self.link_session.is_none()
             && self.histories.is_empty()
+            && self.productions.is_empty()
             && self.letter.is_none()
     }
 }
@@ -320,6 +325,32 @@ pub struct DeviceHistory {
     pub device_id: DeviceId,
     /// What becomes other.
     pub change: HistoryChange,
+}
+
+/// What came of asking about the production of an inverter, and when to ask again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProductionVisit {
+    /// The inverter.
+    pub device_id: DeviceId,
+    /// What was told, if anything was.
+    pub told: Option<Production>,
+    /// When to ask again.
+    pub next_at: Timestamp,
+    /// How often it failed since it last succeeded.
+    pub failures: u32,
+}
+
+/// An inverter that is to be asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProductionDue {
+    /// The inverter.
+    pub device_id: DeviceId,
+    /// Its account.
+    pub account_id: AccountId,
+    /// When it was to be asked about.
+    pub next_at: Timestamp,
+    /// How often that failed since it last succeeded.
+    pub failures: u32,
 }
 
 /// What flowed to or from a device in a quarter hour, as it is stored.

@@ -132,6 +132,9 @@ struct Payer<'a> {
     share: u16,
 }
 
+/// Calls that can wait are made only while less than this part of a budget is spent, by whomever.
+const SPARE_PART: u32 = 4;
+
 /// How long a node waits for shares when it owns none.
 const NO_SHARE: SignedDuration = SignedDuration::from_secs(10);
 
@@ -221,6 +224,7 @@ impl Budgets {
             ring.move_to(now);
             ring.queue(*key, changed);
             let permitted = match priority {
+                Priority::Spare => spec.limit.saturating_sub(spec.reserve) / SPARE_PART,
                 Priority::Routine => spec.limit.saturating_sub(spec.reserve),
                 Priority::Asked => spec.limit,
             };

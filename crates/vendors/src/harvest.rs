@@ -1,7 +1,9 @@
 //! What came of asking a vendor: never a bare error, for what succeeded is kept.
 
 use jiff::Timestamp;
-use livewatt_domain::{account::AttemptOutcome, device::VendorDevice, fact::Observation};
+use livewatt_domain::{
+    account::AttemptOutcome, device::VendorDevice, fact::Observation, zone::Zone,
+};
 
 /// Which devices the account holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +65,18 @@ impl AccountOutcome {
             Self::Refused(_) => AttemptOutcome::Refused,
         }
     }
+}
+
+/// What a vendor recorded of the production of an inverter in a day or a month.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProductionTold {
+    /// The zone by whose calendar the period is one.
+    pub zone: Zone,
+    /// kWh of each bucket from the period's beginning on, `None` where nothing is recorded; `None` as
+    /// a whole if the vendor has no record of the inverter.
+    pub kwh: Option<Vec<Option<f64>>>,
+    /// Refused values met on the way, as `field=word`.
+    pub drift: Vec<String>,
 }
 
 /// What came of asking a vendor about an account.

@@ -41,6 +41,9 @@ pub struct HttpOptions {
 /// How urgent a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Priority {
+    /// What can wait, such as the past: draws only while most of a budget is free, so that fetches of
+    /// what is new do not go short of calls.
+    Spare,
     /// The scheduler's own: leaves the reserve of budgets alone.
     Routine,
     /// Asked for by the customer or the user.

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use livewatt_domain::{clock::Clock, device::VendorDevice, entropy::Entropy};
+use livewatt_domain::{
+    clock::Clock, device::VendorDevice, entropy::Entropy, production::Period, zone::Zone,
+};
 use url::Url;
 
 use crate::{
-    harvest::{AccountOutcome, Harvest},
+    harvest::{AccountOutcome, Harvest, ProductionTold},
     http::Caller,
     link::{Credentials, LinkInput, LinkOutcome, LinkProblem},
     manifest::Manifest,
@@ -105,6 +107,26 @@ pub trait Vendor: Send + Sync + std::fmt::Debug + 'static {
     /// How its pushes are read, if it pushes.
     fn push(&self) -> Option<&dyn PushIntake> {
         None
+    }
+
+    /// Whether it records what inverters produce, and can be asked for that.
+    fn keeps_production(&self) -> bool {
+        false
+    }
+
+    /// What an inverter, which is in `zone`, produced in a day by the quarter hour or in a month by
+    /// the day: one call.
+    ///
+    /// # Errors
+    /// What holds for the account, if there is no such answer.
+    async fn production(
+        &self,
+        _cx: AccountContext<'_>,
+        _inverter: &VendorDevice,
+        _zone: &Zone,
+        _period: Period,
+    ) -> Result<ProductionTold, AccountOutcome> {
+        Err(AccountOutcome::Refused("keeps no production".to_owned()))
     }
 
     /// Calls that a full read of an account with `devices` devices costs, for the planner.

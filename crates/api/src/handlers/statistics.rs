@@ -3,13 +3,15 @@
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
+    response::{IntoResponse as _, Response},
 };
 use livewatt_domain::{
     SignedDuration, Timestamp,
     energy::{Place, Resolution},
     kind::DeviceKind,
     money::Currency,
+    production::Period,
     time::read,
     zone::Zone,
 };
@@ -19,7 +21,7 @@ use livewatt_engine::statistics::{
 use serde::Serialize;
 
 use crate::{
-    error::{ApiError, ApiResult},
+    error::{ApiError, ApiResult, ProblemJson},
     extract::{Caller, PathArg, QueryArgs, user_arg},
     state::ApiState,
 };
@@ -93,6 +95,50 @@ fn told<T>(charged: Charged<T>) -> Told<T> {
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?.ok()?)));
     (headers.collect(), Json(charged.rows))
+}
+
+/// `GET /inverters/{inverterId}/statistics`
+pub(crate) async fn production(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathArg(id): PathArg,
+    args: QueryArgs,
+) -> Result<Response, ProblemJson> {
+    let engine = state.engine();
+    let kind = DeviceKind::Inverter;
+    let inverter = engine.get_device(caller.client_id, kind, &id).await;
+    let inverter = inverter.map_err(ApiError::from)?;
+    let told = engine.inverter_statistics(&inverter, period(&args)?).await;
+    let told = told.map_err(ApiError::from)?;
+    // What will change is accepted to be so for now.
+    let status = match told.retry_after {
+        Some(_) => StatusCode::ACCEPTED,
+        None => StatusCode::OK,
+    };
+    Ok((status, Json(told)).into_response())
+}
+
+/// A month, or a day of it.
+fn period(args: &QueryArgs) -> ApiResult<Period> {
+    let year = whole(args, "year", 1969, 2999)?;
+    let year = year.ok_or_else(|| ApiError::invalid("year", "is missing"))?;
+    let month = whole(args, "month", 1, 12)?;
+    let month = month.ok_or_else(|| ApiError::invalid("month", "is missing"))?;
+    let day = whole(args, "day", 1, 31)?;
+    // Two digits fit.
+    let period = Period::of(year, month as i8, day.map(|day| day as i8));
+    period.ok_or_else(|| ApiError::invalid("day", "is not a day of this month"))
+}
+
+fn whole(args: &QueryArgs, name: &'static str, least: i16, most: i16) -> ApiResult<Option<i16>> {
+    let Some(text) = args.one(name)? else {
+        return Ok(None);
+    };
+    let number = text.parse().ok().filter(|n| (least..=most).contains(n));
+    let message = || format!("must be a whole number from {least} to {most}");
+    number
+        .map(Some)
+        .ok_or_else(|| ApiError::invalid(name, message()))
 }
 
 /// Charges with their evidence.

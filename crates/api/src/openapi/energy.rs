@@ -7,13 +7,13 @@ use livewatt_domain::{
 };
 use utoipa::openapi::{
     RefOr,
-    schema::{ObjectBuilder, Schema},
+    schema::{ObjectBuilder, OneOfBuilder, Schema, Type},
 };
 
 use super::{
     Schemas,
     freshness::{count, maybe, maybe_number, maybe_text, number, of, text, truth},
-    list_of, sent,
+    list_of, sent, text_enum,
 };
 
 type Properties = Vec<(&'static str, RefOr<Schema>)>;
@@ -33,6 +33,15 @@ pub(super) fn add(schemas: Schemas) -> Schemas {
         .with("ChargingStatisticsList", list_of("ChargingStatistics"))
         .with("SessionStatistics", session())
         .with("SessionsStatisticsList", list_of("SessionStatistics"))
+        .with("InverterStatistics", sent(production()))
+        .with("InverterStatisticsPending", {
+            let mut properties = production();
+            properties.push(("retryAfter", text("When more may be known")));
+            sent(properties)
+        })
+        .with("InverterStatisticsResolutions", resolutions())
+        .with("InverterStatisticsResolutionEntry", series())
+        .with("InverterStatisticsPoint", point())
         .with("DeviceEnergy", device_energy())
         .with("FlowHistory", flow())
         .with("HistoryBucket", bucket())
@@ -113,6 +122,42 @@ fn session() -> ObjectBuilder {
         ),
     ]);
     sent(properties)
+}
+
+fn production() -> Properties {
+    vec![
+        ("timezone", text("The zone by whose calendar days begin")),
+        ("resolutions", of("InverterStatisticsResolutions")),
+    ]
+}
+
+fn resolutions() -> ObjectBuilder {
+    let entry = || of("InverterStatisticsResolutionEntry");
+    ObjectBuilder::new()
+        .property("QUARTER_HOUR", entry())
+        .property("DAY", entry())
+}
+
+fn series() -> ObjectBuilder {
+    let none = ObjectBuilder::new().schema_type(Type::Null);
+    let points = OneOfBuilder::new()
+        .item(list_of("InverterStatisticsPoint"))
+        .item(none)
+        .description(Some("The buckets in order; null if nothing is known"));
+    sent(vec![
+        ("unit", text_enum("Unit of the values", &["kWh"])),
+        ("data", points.into()),
+    ])
+}
+
+fn point() -> ObjectBuilder {
+    sent(vec![
+        (
+            "date",
+            text("When the bucket begins, with the offset of the place"),
+        ),
+        ("value", maybe_number("Energy, kWh; null if not known")),
+    ])
 }
 
 fn device_energy() -> ObjectBuilder {

@@ -8,7 +8,10 @@ use axum::{
 };
 use livewatt_domain::kind::DeviceKind;
 
-use super::{Auth, BAD_INPUT, Content, HISTORY, NO_CONTENT, NO_DEVICE, Operation, PAGE, ok};
+use super::{
+    Answer, Auth, BAD_INPUT, Content, HISTORY, NO_CONTENT, NO_DEVICE, Operation, PAGE, PRODUCTION,
+    ok,
+};
 use crate::{
     extract::{Caller, JsonBody, PathArg, QueryArgs},
     handlers::{devices, freshness, health, locations, statistics},
@@ -177,6 +180,9 @@ pub(super) fn device_rows(kind: DeviceKind) -> Vec<Operation> {
         .answers([ok("DeviceEnergy"), BAD_INPUT, NO_DEVICE])
         .beside_contract(),
     ];
+    if kind == DeviceKind::Inverter {
+        rows.push(production_row(&one));
+    }
     rows.extend(assignment(kind).map(|(id, body)| {
         Operation::new(
             id,
@@ -193,6 +199,33 @@ pub(super) fn device_rows(kind: DeviceKind) -> Vec<Operation> {
         .answers([ok(names.schema), BAD_INPUT, NO_DEVICE])
     }));
     rows
+}
+
+fn production_row(one: &str) -> Operation {
+    let refusal = |status, summary| Answer {
+        status,
+        summary,
+        content: Content::Problem,
+    };
+    let provisional = Answer {
+        status: 202,
+        summary: "The same as far as it is known; more after `retryAfter`",
+        content: Content::Json("InverterStatisticsPending"),
+    };
+    Operation::new(
+        "getInverterStatistics",
+        Method::GET,
+        format!("{one}/statistics"),
+        "What an inverter produced in a month by the day, or in a day by the quarter hour",
+        get(statistics::production),
+    )
+    .query(PRODUCTION)
+    .answers([
+        ok("InverterStatistics"),
+        provisional,
+        refusal(400, "The date is not valid, or before the installation"),
+        refusal(404, "Asset not found"),
+    ])
 }
 
 /// The operation that says where devices of a kind are, and its body; `None` for those that say so

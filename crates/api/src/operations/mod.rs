@@ -66,6 +66,8 @@ pub enum Content {
     Empty,
     /// JSON of this schema.
     Json(&'static str),
+    /// A problem document that says that it is one.
+    Problem,
     /// A form of this schema.
     Form(&'static str),
     /// Anything, in any type.
@@ -145,6 +147,14 @@ const fn until(name: &'static str, summary: &'static str) -> Query {
     }
 }
 
+const fn whole(name: &'static str, summary: &'static str) -> Query {
+    Query {
+        kind: QueryKind::Integer,
+        ..text(name, summary)
+    }
+}
+
+/// One without which nothing is answered.
 const fn required(query: Query) -> Query {
     Query {
         is_required: true,
@@ -152,12 +162,7 @@ const fn required(query: Query) -> Query {
     }
 }
 
-const PAGE_SIZE: Query = Query {
-    name: "pageSize",
-    summary: "Records on a page, 1 to 500; default 50",
-    kind: QueryKind::Integer,
-    is_required: false,
-};
+const PAGE_SIZE: Query = whole("pageSize", "Records on a page, 1 to 500; default 50");
 const PAGE: &[Query] = &[
     text("after", "Cursor: the next page (older records)"),
     text("before", "Cursor: the previous page (newer records)"),
@@ -240,6 +245,14 @@ const SOURCE: &[Query] = &[text(
     "source",
     "Who says what these prices are; `upload` if absent",
 )];
+const PRODUCTION: &[Query] = &[
+    required(whole("year", "1969 to 2999")),
+    required(whole("month", "1 to 12")),
+    whole(
+        "day",
+        "1 to 31: this day by the quarter hour; without it, the month by the day",
+    ),
+];
 const ASSET_TYPES: &[Query] = &[text(
     "assetTypes",
     "Kinds of device, separated by commas; all if absent",

@@ -68,6 +68,7 @@ impl Row {
 const fn schema_of(content: Content) -> Option<&'static str> {
     match content {
         Content::Json(schema) | Content::Form(schema) => Some(schema),
+        Content::Problem => Some("Problem"),
         Content::Events => Some("Event"),
         Content::Empty | Content::Any | Content::Text => None,
     }

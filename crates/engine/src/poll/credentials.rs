@@ -37,7 +37,7 @@ impl Engine {
         self.open_sealed(id, sealed)
     }
 
-    pub(super) fn open_sealed(
+    pub(crate) fn open_sealed(
         &self,
         id: AccountId,
         sealed: Option<SealedCredentials>,

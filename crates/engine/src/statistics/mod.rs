@@ -8,11 +8,13 @@ mod buckets;
 mod costs;
 mod history;
 mod prices;
+mod production;
 mod sessions;
 
 pub use buckets::{Charged, ChargingBucket, ContractCost, Spread};
 pub use costs::{CostSource, EnergyCost, PriceSpread};
 pub use history::{DeviceEnergy, FlowHistory, HistoryBucket, HistoryQuery};
+pub use production::ProductionStatistics;
 pub use sessions::{Charge, ChargeReading, ContractSession, Energy};
 
 use livewatt_domain::{

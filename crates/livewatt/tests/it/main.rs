@@ -27,6 +27,7 @@ mod migrate;
 mod operations;
 mod peers;
 mod places;
+mod production;
 mod proof;
 mod schema;
 mod secrets;

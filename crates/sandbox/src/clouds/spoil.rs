@@ -19,8 +19,9 @@ use crate::{
 
 /// Keys whose values are identities; garbage leaves them, so that a reader gets as far as the
 /// values.
-const IDENTITIES: [&str; 7] = [
+const IDENTITIES: [&str; 8] = [
     "id",
+    "inverter",
     "vin",
     "serial",
     "site",
@@ -29,7 +30,7 @@ const IDENTITIES: [&str; 7] = [
     "vehicle_vin",
 ];
 /// Keys whose values are times.
-const TIMES: [&str; 5] = ["at", "time", "ts", "hold_until", "sent_at"];
+const TIMES: [&str; 6] = ["at", "time", "ts", "hold_until", "sent_at", "from"];
 
 const TEN_YEARS: i64 = 3_653 * 86_400;
 const HUGE: usize = 50 << 20;

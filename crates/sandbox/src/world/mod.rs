@@ -10,6 +10,7 @@ mod observe;
 pub(crate) mod orders;
 pub(crate) mod patch;
 pub(crate) mod people;
+pub(crate) mod record;
 pub(crate) mod site;
 pub(crate) mod sun;
 pub(crate) mod tokens;

@@ -10,6 +10,7 @@ use crate::{
     world::{
         STEP,
         heatpump::HeatPump,
+        record::{self, Record},
         sun,
         town::{Local, Town},
         vehicle::Vehicle,
@@ -105,6 +106,8 @@ pub(crate) struct Site {
     pub(crate) outdoor_temp: f64,
     pub(crate) flows: Flows,
     pub(crate) energy: Energy,
+    /// What the roof gave, by the quarter hour.
+    pub(crate) record: Record,
     pub(crate) pinned_load: Option<i64>,
     pub(crate) pinned_clouds: Option<f64>,
     /// The grid point these values are of.
@@ -146,6 +149,7 @@ impl Site {
             outdoor_temp: town.mean_temp,
             flows: Flows::default(),
             energy,
+            record: Record::new(tick),
             pinned_load: None,
             pinned_clouds: None,
             tick,
@@ -241,6 +245,14 @@ impl Site {
         power as i64
     }
 
+    /// What the roof gave in a quarter hour, watt-seconds. Of the time before the site was lived, what
+    /// the sky says.
+    pub(crate) fn solar_in(&self, quarter: i64) -> i64 {
+        self.record.of(quarter).unwrap_or_else(|| {
+            record::from_the_sky(self.seed, self.lat, self.lon, self.peak_w, quarter)
+        })
+    }
+
     fn count(&mut self) {
         let Flows {
             grid,
@@ -250,6 +262,7 @@ impl Site {
             heat_pump,
             ..
         } = self.flows;
+        self.record.add(self.tick - STEP, solar * STEP);
         let energy = &mut self.energy;
         energy.solar += solar * STEP;
         energy.solar_today += solar * STEP;

@@ -167,3 +167,111 @@ async fn the_charger_charges_a_car_and_a_pinned_world_stays_put() {
     assert!(number(&now["charger"]["session_wh"]) > 1_000);
     assert_eq!(now["house"]["load_w"], 777);
 }
+
+fn series(answer: &Value) -> Vec<Option<i64>> {
+    let values = answer["wh"].as_array().unwrap().iter();
+    values
+        .map(|value| (!value.is_null()).then(|| number(value)))
+        .collect()
+}
+
+/// The record has what the counter counted, the past before it, and nothing of the future.
+#[tokio::test]
+async fn the_record_of_an_inverter_is_what_it_gave() {
+    let bench = bench().await;
+    let account = bench.quiet(Cloud::Helios);
+    let site = &account.sites[0];
+    let token = bench.token(&account);
+    let first = live(&bench, site, &token).await;
+    let inverter = first["inverter"]["id"].as_str().unwrap().to_owned();
+    let path = format!("/helios/api/inverters/{inverter}/production");
+    let before = number(&first["inverter"]["total_wh"]);
+    let date = |at: jiff::Timestamp| at.in_tz("Europe/Amsterdam").unwrap().date();
+    let today = date(bench.sandbox.now());
+    bench.advance(10 * 3600).await;
+    let token = bench.token(&account);
+    let get = async |query: String| bench.get_json(&format!("{path}?{query}"), &token).await;
+    let after = number(&live(&bench, site, &token).await["inverter"]["total_wh"]);
+    let day = get(format!("day={today}")).await;
+    assert_eq!(
+        (&day["inverter"], &day["step"]),
+        (&json!(inverter), &json!("quarter"))
+    );
+    let midnight = today.in_tz("Europe/Amsterdam").unwrap().timestamp();
+    assert_eq!(day["from"], midnight.as_millisecond());
+    let quarters = series(&day);
+    assert_eq!(quarters.len(), 96);
+    let begun = bench.sandbox.now().duration_since(midnight).as_secs() / 900;
+    let known = quarters.iter().filter(|value| value.is_some()).count();
+    assert_eq!(known as i64, begun);
+    let sum: i64 = quarters.iter().flatten().sum();
+    assert!(after - before > 500, "{before} {after}");
+    // Before the bench began it was night.
+    assert!(
+        (sum - (after - before)).abs() <= 2,
+        "{sum} {before} {after}"
+    );
+
+    let month = get(format!("month={}", today.strftime("%Y-%m"))).await;
+    let days = series(&month);
+    assert_eq!(days.len(), usize::try_from(today.days_in_month()).unwrap());
+    let place = usize::try_from(today.day()).unwrap() - 1;
+    assert!((days[place].unwrap() - sum).abs() <= 1);
+    assert!(days[..place].iter().all(Option::is_some));
+    assert!(days[place + 1..].iter().all(Option::is_none));
+    let yesterday = series(&get(format!("day={}", today.yesterday().unwrap())).await);
+    let whole: i64 = yesterday.iter().map(|value| value.unwrap()).sum();
+    if place > 0 {
+        assert!((days[place - 1].unwrap() - whole).abs() <= 1);
+    }
+    assert!(whole > 500, "{whole}");
+    assert_eq!(series(&get("day=2026-03-29".to_owned()).await).len(), 92);
+    let long_ago = series(&get("day=2010-10-31".to_owned()).await);
+    assert_eq!(long_ago, vec![None; 100]);
+
+    for query in [
+        "",
+        "day=2026-02-30",
+        "month=2026-13",
+        "day=2026-03-02&month=2026-03",
+    ] {
+        let answer = bench.get(&format!("{path}?{query}"), &token).await;
+        assert_eq!(answer.status(), 400, "{query}");
+    }
+    let nobody = "/helios/api/inverters/hx_inv_999999/production?month=2026-03";
+    assert_eq!(bench.get(nobody, &token).await.status(), 404);
+}
+
+/// A gateway that was lost tells later what it missed.
+#[tokio::test]
+async fn the_record_of_a_lost_site_is_filled_in_when_it_is_back() {
+    let bench = bench().await;
+    let account = bench.quiet(Cloud::Helios);
+    let site = &account.sites[0];
+    let token = bench.token(&account);
+    let first = live(&bench, site, &token).await;
+    let inverter = first["inverter"]["id"].as_str().unwrap();
+    let today = bench
+        .sandbox
+        .now()
+        .in_tz("Europe/Amsterdam")
+        .unwrap()
+        .date();
+    let path = format!("/helios/api/inverters/{inverter}/production?day={today}");
+    let known = async || {
+        let token = bench.token(&account);
+        let quarters = series(&bench.get_json(&path, &token).await);
+        quarters.into_iter().flatten().count()
+    };
+    let before = known().await;
+    let spec = livewatt_sandbox::FaultSpec {
+        account: Some(account.id.clone()),
+        ..livewatt_sandbox::FaultSpec::new(livewatt_sandbox::FaultKind::Offline)
+    };
+    let fault = bench.sandbox.add_fault(Cloud::Helios, spec).await.unwrap();
+    bench.advance(6 * 3600).await;
+    assert_eq!(known().await, before);
+    bench.sandbox.drop_fault(&fault.id).await.unwrap();
+    bench.advance(10).await;
+    assert_eq!(known().await, before + 25);
+}

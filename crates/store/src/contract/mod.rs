@@ -18,6 +18,7 @@ pub mod operation;
 pub mod paging;
 pub mod presence;
 pub mod private_postgres;
+pub mod production;
 pub mod tariffs;
 pub mod units;
 pub mod webhooks;
@@ -95,6 +96,10 @@ macro_rules! store_contract {
                 stays_follow_each_other,
                 histories_go_with_time_and_with_their_user,
                 histories_need_their_device;
+            production:
+                comes_back_as_it_was_told,
+                inverters_are_asked_about_in_turn,
+                goes_with_its_inverter;
             paging:
                 forwards_and_backwards_over_devices,
                 goes_on_from_rows_that_are_gone,

@@ -22,6 +22,7 @@ mod open;
 mod operation;
 mod paging;
 mod presence;
+mod production;
 mod sample_days;
 mod slices;
 mod statement;

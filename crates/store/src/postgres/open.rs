@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0004_keep_locations_and_tariffs.sql"),
     include_str!("../../migrations/postgres/0005_keep_energy.sql"),
     include_str!("../../migrations/postgres/0006_keep_stays.sql"),
+    include_str!("../../migrations/postgres/0007_keep_production.sql"),
 ];
 
 /// The migrations that take something away, by their number, each with the oldest schema that a

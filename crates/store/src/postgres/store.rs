@@ -16,6 +16,7 @@ use livewatt_domain::{
     location::Location,
     money::Currency,
     partition::Partitions,
+    production::{Known, Period, Production},
     session::ChargingSession,
     stay::Stay,
     tariff::{LocationTariff, MarketPrice, Tariff, TariffId},
@@ -24,14 +25,14 @@ use livewatt_domain::{
 
 use super::{
     PostgresStore, accounts, ages, clients, devices, energy, exports, fences, fleet, links,
-    locations, log, operation, presence, sample_days, slices, tariffs, users, webhooks,
+    locations, log, operation, presence, production, sample_days, slices, tariffs, users, webhooks,
 };
 use crate::{
     AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, Cluster, ExportBehind,
     ExportStep, Fences, FleetAccount, FleetDevice, LaneStep, LocationChange, LocationPatch,
     LocationPrices, LocationPricing, LogPage, LogQuery, LostDevice, MarketUpload, Page,
-    PageRequest, PresenceFlush, Quarter, SealedCredentials, Store, StoreFigures, StoreResult,
-    StoredToken, UnitOfWork, User, flush,
+    PageRequest, PresenceFlush, ProductionDue, Quarter, SealedCredentials, Store, StoreFigures,
+    StoreResult, StoredToken, UnitOfWork, User, flush,
 };
 
 #[async_trait]
@@ -462,6 +463,36 @@ impl Store for PostgresStore {
     ) -> StoreResult<Option<(DeviceId, ChargingSession)>> {
         let mut connection = self.read().await?;
         energy::find_session(&mut connection, client, id).await
+    }
+
+    async fn productions_due(
+        &self,
+        integration: String,
+        of: Partitions,
+        now: Timestamp,
+        limit: u32,
+    ) -> StoreResult<Vec<ProductionDue>> {
+        let mut connection = self.read().await?;
+        production::due(&mut connection, integration, &of, now, limit).await
+    }
+
+    async fn next_production(&self, device: DeviceId) -> StoreResult<Option<Timestamp>> {
+        let mut connection = self.read().await?;
+        production::next(&mut connection, device).await
+    }
+
+    async fn known_productions(&self, device: DeviceId, from: Period) -> StoreResult<Vec<Known>> {
+        let mut connection = self.read().await?;
+        production::known(&mut connection, device, from).await
+    }
+
+    async fn production(
+        &self,
+        device: DeviceId,
+        period: Period,
+    ) -> StoreResult<Option<Production>> {
+        let mut connection = self.read().await?;
+        production::find(&mut connection, device, period).await
     }
 
     async fn prune_samples(&self, keep_from: Timestamp) -> StoreResult<()> {

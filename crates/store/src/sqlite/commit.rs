@@ -4,7 +4,7 @@ use livewatt_domain::{partition::Partitions, webhook::Position};
 use rusqlite::{Connection, params};
 
 use super::{
-    accounts, ages, devices, energy, fleet, links, log,
+    accounts, ages, devices, energy, fleet, links, log, production,
     statement::{execute, json, query_all, query_one, signed},
 };
 use crate::{
@@ -24,6 +24,9 @@ pub(super) fn commit(connection: &Connection, unit: &UnitOfWork) -> StoreResult<
     }
     for history in &unit.histories {
         energy::save(connection, history)?;
+    }
+    for visit in &unit.productions {
+        production::save(connection, visit)?;
     }
     for change in &unit.accounts {
         if let AccountChange::Delete(id) = change {

@@ -18,6 +18,7 @@ mod log;
 mod open;
 mod operation;
 mod paging;
+mod production;
 mod readers;
 mod slices;
 mod statement;

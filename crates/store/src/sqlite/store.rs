@@ -14,6 +14,7 @@ use livewatt_domain::{
     location::Location,
     money::Currency,
     partition::Partitions,
+    production::{Known, Period, Production},
     session::ChargingSession,
     stay::Stay,
     tariff::{LocationTariff, MarketPrice, Tariff, TariffId},
@@ -22,14 +23,14 @@ use livewatt_domain::{
 
 use super::{
     SqliteStore, accounts, ages, clients, commit, devices, energy, exports, fleet, links,
-    locations, log, operation, slices, tariffs, users, webhooks,
+    locations, log, operation, production, slices, tariffs, users, webhooks,
 };
 use crate::{
     AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, ExportBehind, ExportStep,
     Fences, FleetAccount, FleetDevice, LaneStep, LocationChange, LocationPatch, LocationPrices,
     LocationPricing, LogPage, LogQuery, LostDevice, MarketUpload, Page, PageRequest, PresenceFlush,
-    Quarter, SealedCredentials, Store, StoreError, StoreFigures, StoreResult, StoredToken,
-    UnitOfWork, User, flush,
+    ProductionDue, Quarter, SealedCredentials, Store, StoreError, StoreFigures, StoreResult,
+    StoredToken, UnitOfWork, User, flush,
 };
 
 /// Rows of dropped slices deleted in one go: some tens of milliseconds.
@@ -423,6 +424,34 @@ impl Store for SqliteStore {
         id: ChargingSessionId,
     ) -> StoreResult<Option<(DeviceId, ChargingSession)>> {
         self.read(move |c| energy::find_session(c, client, id))
+            .await
+    }
+
+    async fn productions_due(
+        &self,
+        integration: String,
+        of: Partitions,
+        now: Timestamp,
+        limit: u32,
+    ) -> StoreResult<Vec<ProductionDue>> {
+        self.read(move |c| production::due(c, &integration, &of, now, limit))
+            .await
+    }
+
+    async fn next_production(&self, device: DeviceId) -> StoreResult<Option<Timestamp>> {
+        self.read(move |c| production::next(c, device)).await
+    }
+
+    async fn known_productions(&self, device: DeviceId, from: Period) -> StoreResult<Vec<Known>> {
+        self.read(move |c| production::known(c, device, from)).await
+    }
+
+    async fn production(
+        &self,
+        device: DeviceId,
+        period: Period,
+    ) -> StoreResult<Option<Production>> {
+        self.read(move |c| production::find(c, device, period))
             .await
     }
 

@@ -59,6 +59,21 @@ fn busiest(moments: &[i64], window: i64) -> usize {
     sorted.iter().map(within).max().unwrap_or(0)
 }
 
+/// Whatever can wait takes no more than a quarter, and nothing while others take that.
+#[test]
+fn what_can_wait_leaves_most_of_a_budget_to_others() {
+    let budgets = budgets();
+    let draw = |seed, priority| budgets.draw("acme", Some(account(seed)), priority, at(0));
+    draw(1, Priority::Spare).unwrap();
+    draw(1, Priority::Spare).unwrap_err();
+    for _ in 0..4 {
+        draw(1, Priority::Routine).unwrap();
+    }
+    // The app's budget is past its quarter, though this account has not been asked about at all.
+    draw(2, Priority::Spare).unwrap_err();
+    draw(2, Priority::Routine).unwrap();
+}
+
 #[test]
 fn routine_calls_leave_the_reserve_alone() {
     let budgets = budgets();

@@ -1,5 +1,6 @@
 //! The calls of helios.
 
+use livewatt_domain::production::Period;
 use serde_json::json;
 use url::Url;
 
@@ -53,6 +54,21 @@ impl Api<'_> {
             .bearer(access)
             .send()
             .await
+    }
+
+    pub(super) async fn production(
+        &self,
+        access: &Secret,
+        inverter: &str,
+        period: Period,
+    ) -> Result<Response, CallError> {
+        let key = match period {
+            Period::Day(_) => "day",
+            Period::Month(_) => "month",
+        };
+        let mut url = self.api(&["inverters", inverter, "production"]);
+        url.query_pairs_mut().append_pair(key, &period.to_string());
+        self.caller.get(url).bearer(access).send().await
     }
 
     fn api(&self, what: &[&str]) -> Url {

@@ -12,6 +12,7 @@ use livewatt_domain::{
     energy::Flow,
     fact::{Completeness, Key, Observation, Presence},
     kind::DeviceKind,
+    production::Period,
     zone::Zone,
 };
 
@@ -59,6 +60,38 @@ pub(super) fn site(told: Told<wire::Site>, drift: &mut Drift) -> Option<Site> {
         longitude: told.lon.take("site.lon", drift).map(|Number(east)| east),
         latitude: told.lat.take("site.lat", drift).map(|Number(north)| north),
     })
+}
+
+/// What an answer says of the production in a period; `None` if it is about another.
+pub(super) fn production(
+    told: wire::Production,
+    zone: &Zone,
+    period: Period,
+    drift: &mut Drift,
+) -> Option<(Zone, Vec<Option<f64>>)> {
+    let named = told
+        .timezone
+        .and_then("(unknown zone)", |name| name.parse().ok());
+    let zone = named
+        .take("production.timezone", drift)
+        .unwrap_or_else(|| zone.clone());
+    let step = match period {
+        Period::Day(_) => "quarter",
+        Period::Month(_) => "day",
+    };
+    if told.step.as_value().is_none_or(|word| word != step) {
+        return None;
+    }
+    let EpochMillis(from) = told.from.take("production.from", drift)?;
+    if from != period.begin(&zone) {
+        return None;
+    }
+    let list = told.wh.take("production.wh", drift)?;
+    let values = list.into_iter().map(|value| {
+        let kwh = value.kilo().take("production.wh[]", drift);
+        kwh.map(|Number(kwh)| kwh)
+    });
+    Some((zone, values.collect()))
 }
 
 /// What a site told of its devices.
@@ -193,10 +226,9 @@ fn inverter(told: wire::Inverter, site: &Site, teller: &mut Teller<'_>) {
         "total_wh",
         told.total_wh.kilo(),
     );
-    // Totals of today and of all days, but no series.
     teller.seen.tell(
         inverter::PRODUCTION_STATISTICS,
-        Some(Capability::of(false)),
+        Some(Capability::of(true)),
         None,
     );
     let seen = &mut *teller.seen;

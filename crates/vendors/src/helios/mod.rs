@@ -11,12 +11,15 @@ mod wire;
 use async_trait::async_trait;
 use futures::future::join_all;
 use jiff::Timestamp;
-use livewatt_domain::{cadence::CadencePolicy, kind::DeviceKind, scope::Scope};
+use livewatt_domain::{
+    cadence::CadencePolicy, device::VendorDevice, kind::DeviceKind, production::Period,
+    scope::Scope, zone::Zone,
+};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{
-    harvest::{AccountOutcome, Harvest, Inventory},
+    harvest::{AccountOutcome, Harvest, Inventory, ProductionTold},
     http::{Caller, Response},
     lenient::{self, Drift},
     link::{LinkInput, LinkOutcome, LinkProblem, LinkedAccount},
@@ -333,6 +336,42 @@ impl Vendor for Helios {
             account,
             drift: drift.into_words(),
         }
+    }
+
+    fn keeps_production(&self) -> bool {
+        true
+    }
+
+    async fn production(
+        &self,
+        cx: AccountContext<'_>,
+        inverter: &VendorDevice,
+        zone: &Zone,
+        period: Period,
+    ) -> Result<ProductionTold, AccountOutcome> {
+        let access = match open::<Session>(cx.credentials) {
+            Some(session) if cx.clock.now() < session.usable_until => session.access,
+            _ => return Err(AccountOutcome::LoginExpired),
+        };
+        let api = self.api(cx.caller);
+        let response = api.production(&access, &inverter.id, period).await?;
+        if response.status == 404 {
+            return Ok(ProductionTold {
+                zone: zone.clone(),
+                kwh: None,
+                drift: Vec::new(),
+            });
+        }
+        let mut drift = Drift::default();
+        let told = convert::production(lenient::object(&response)?, zone, period, &mut drift);
+        let Some((zone, kwh)) = told else {
+            return Err(response.malformed("the answer is about another time"));
+        };
+        Ok(ProductionTold {
+            zone,
+            kwh: Some(kwh),
+            drift: drift.into_words(),
+        })
     }
 
     fn calls_per_read(&self, devices: usize) -> u32 {

@@ -27,6 +27,16 @@ wire! {
         installed_on: String,
     }
 
+    /// What an inverter produced in a day or a month.
+    Production {
+        timezone: String,
+        /// `quarter` or `day`.
+        step: String,
+        /// Local midnight.
+        from: EpochMillis,
+        wh: List<Number>,
+    }
+
     /// What a site does now.
     Live {
         ts: EpochMillis,

@@ -15,6 +15,7 @@ use crate::{
 
 const CAR: &str = include_str!("../../fixtures/rivoli/car.json");
 const LIVE: &str = include_str!("../../fixtures/helios/live.json");
+const PRODUCTION: &str = include_str!("../../fixtures/helios/production.json");
 const TOKEN: &str = include_str!("../../fixtures/volta/token.json");
 
 fn cars(ids: &[&str]) -> Vec<VendorDevice> {
@@ -326,4 +327,58 @@ async fn helios_without_known_sites_lists_them() {
     let (harvest, calls) = lab.read(&credentials, &wanted).await;
     assert_eq!((harvest.account, calls), (AccountOutcome::Ok, 1));
     assert_eq!(harvest.inventory, Some(Inventory::Complete(Vec::new())));
+}
+
+#[tokio::test]
+async fn helios_tells_what_an_inverter_produced() {
+    let lab = Lab::new(helios().make).await;
+    let (_, credentials) = lab.sign_in(&helios().sign_in).await;
+    let day = || lab.production(&credentials, "2026-03-02");
+    lab.cloud.script([Answer::ok(PRODUCTION)]);
+    let told = day().await.unwrap();
+    assert_eq!(told.zone.name(), "Europe/Berlin");
+    let kwh = vec![Some(0.0), Some(0.012), Some(0.031), None];
+    assert_eq!((told.kwh, told.drift.len()), (Some(kwh), 0));
+
+    // What makes no sense costs its own bucket alone.
+    let odd = PRODUCTION.replace(r#""12""#, r#""much""#);
+    lab.cloud.script([Answer::ok(&odd)]);
+    let told = day().await.unwrap();
+    assert_eq!(told.kwh.unwrap()[..3], [Some(0.0), None, Some(0.031)]);
+    assert_eq!(told.drift, ["production.wh[]=(text)"]);
+
+    lab.cloud.script([Answer::status(404, "{}")]);
+    assert_eq!(day().await.unwrap().kwh, None);
+
+    // An answer to another question, or none.
+    for (period, body) in [
+        ("2026-03-03", PRODUCTION.to_owned()),
+        ("2026-03", PRODUCTION.to_owned()),
+        (
+            "2026-03-02",
+            PRODUCTION.replace("1772406000000", "1772406000001"),
+        ),
+        (
+            "2026-03-02",
+            PRODUCTION.replace("Europe/Berlin", "Europe/Lisbon"),
+        ),
+        ("2026-03-02", PRODUCTION.replace("\"wh\"", "\"kwh\"")),
+        ("2026-03-02", "[]".to_owned()),
+    ] {
+        lab.cloud.script([Answer::ok(&body)]);
+        let outcome = lab.production(&credentials, period).await.unwrap_err();
+        assert!(
+            matches!(outcome, AccountOutcome::Malformed(_)),
+            "{outcome:?}"
+        );
+    }
+    lab.cloud.script([Answer::status(503, "")]);
+    let outcome = day().await.unwrap_err();
+    assert!(
+        matches!(outcome, AccountOutcome::Unreachable(_)),
+        "{outcome:?}"
+    );
+    lab.clock
+        .advance(livewatt_domain::SignedDuration::from_hours(1));
+    assert_eq!(day().await, Err(AccountOutcome::LoginExpired));
 }

@@ -3,10 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
-use livewatt_domain::{clock::ManualClock, entropy::SeededEntropy, id::AccountId};
+use livewatt_domain::{
+    clock::ManualClock, device::VendorDevice, entropy::SeededEntropy, id::AccountId,
+    kind::DeviceKind,
+};
 use livewatt_vendors::{
-    AccountContext, Budgets, Caller, Credentials, Harvest, HttpOptions, HttpPool, LinkContext,
-    LinkInput, LinkOutcome, LinkProblem, Priority, RefreshOutcome, Secret, Vendor, Wanted,
+    AccountContext, AccountOutcome, Budgets, Caller, Credentials, Harvest, HttpOptions, HttpPool,
+    LinkContext, LinkInput, LinkOutcome, LinkProblem, Priority, ProductionTold, RefreshOutcome,
+    Secret, Vendor, Wanted,
 };
 use url::Url;
 
@@ -123,6 +127,23 @@ impl Lab {
             .read(self.context(&caller, credentials), wanted)
             .await;
         (harvest, caller.calls())
+    }
+
+    /// Asks what an inverter in Berlin produced.
+    pub(crate) async fn production(
+        &self,
+        credentials: &Secret,
+        period: &str,
+    ) -> Result<ProductionTold, AccountOutcome> {
+        let caller = self.caller();
+        let cx = self.context(&caller, credentials);
+        let inverter = VendorDevice {
+            kind: DeviceKind::Inverter,
+            id: "hx_inv_000001".to_owned(),
+        };
+        let zone = "Europe/Berlin".parse().unwrap();
+        let period = period.parse().unwrap();
+        self.vendor.production(cx, &inverter, &zone, period).await
     }
 
     pub(crate) async fn refresh(&self, credentials: &Secret) -> RefreshOutcome {

@@ -307,6 +307,7 @@ impl World {
     pub async fn settle(&self) {
         while self.engine().place_due().await.unwrap() > 0 {}
         self.engine().poll_due().await;
+        self.engine().productions_due().await.unwrap();
         self.engine().watch_freshness();
         self.engine().deliver_due().await;
         self.engine().send_heartbeats().await;

@@ -1,6 +1,7 @@
 //! The helios cloud: home-energy sites, one call each, watts and strings, one time stamp.
 
 pub(crate) mod commands;
+pub(crate) mod production;
 pub(crate) mod view;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/api/refresh", post(refresh))
         .route("/api/sites", get(list_sites))
         .route("/api/sites/{id}/live", get(get_live))
+        .route("/api/inverters/{id}/production", get(production::get))
         .route("/api/sites/{id}/heatpump", put(commands::heat_pump))
         .route("/api/sites/{id}/battery", put(commands::battery))
         .route("/api/sites/{id}/charger", put(commands::charger))

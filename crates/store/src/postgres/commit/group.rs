@@ -56,7 +56,9 @@ fn written(unit: &UnitOfWork) -> impl Iterator<Item = Uuid> {
     });
     let session = unit.link_session.iter().map(|(id, _)| id.0);
     let histories = unit.histories.iter().map(|history| history.device_id.0);
-    accounts.chain(devices).chain(session).chain(histories)
+    let productions = unit.productions.iter().map(|visit| visit.device_id.0);
+    let devices = devices.chain(histories).chain(productions);
+    accounts.chain(devices).chain(session)
 }
 
 fn used(unit: &UnitOfWork) -> impl Iterator<Item = Uuid> {
@@ -75,8 +77,11 @@ pub(super) fn take_group(waiting: &mut VecDeque<Pending>) -> Vec<Pending> {
     let mut rows = 0;
     for pending in mem::take(waiting) {
         let unit = &pending.unit;
-        let size =
-            unit.accounts.len() + unit.devices.len() + unit.events.len() + unit.histories.len();
+        let size = unit.accounts.len()
+            + unit.devices.len()
+            + unit.events.len()
+            + unit.histories.len()
+            + unit.productions.len();
         let is_full = group.len() >= MAX_UNITS || (rows + size > MAX_ROWS && !group.is_empty());
         if is_full {
             // Nothing behind it may overtake it.

@@ -16,6 +16,7 @@ use crate::{
         devices::{self, Locked},
         energy, fences, letters, links, log,
         open::SLICE_LOCKS,
+        production,
         statement::{begin_with, commit},
     },
     types::{AccountChange, DeviceChange, Fence, UnitOfWork},
@@ -251,6 +252,8 @@ async fn write_rows<'a, I: Iterator<Item = &'a UnitOfWork>>(
     }
     let histories: Vec<_> = units().flat_map(|unit| &unit.histories).collect();
     energy::save(connection, &histories).await?;
+    let productions: Vec<_> = units().flat_map(|unit| &unit.productions).collect();
+    production::save(connection, &productions).await?;
     let gone: Vec<_> = changes
         .iter()
         .filter_map(|change| match change {

@@ -93,7 +93,7 @@ fn a_recorded_home() {
             "productionState.totalLifetimeProduction": 12345.678,
             "location.longitude": 11.575,
             "location.latitude": 48.137,
-            "capabilities.productionStatistics": false,
+            "capabilities.productionStatistics": true,
         }),
     );
     let battery = of(&seen, "hx_bat_000001");

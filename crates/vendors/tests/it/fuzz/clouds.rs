@@ -65,6 +65,19 @@ impl Bench {
         }
     }
 
+    /// A question for the past that gets this answer: no more than numbers.
+    pub(super) fn production(&self, body: &[u8]) {
+        self.lab.cloud.script([Answer::Raw(body.to_vec())]);
+        let asked = self.lab.production(&self.credentials, "2026-03-02");
+        match self.runtime.block_on(asked) {
+            Ok(told) => {
+                let mut kwh = told.kwh.iter().flatten().flatten();
+                assert!(kwh.all(|kwh| kwh.is_finite()), "{told:?}");
+            }
+            Err(outcome) => check_outcome(&outcome, self.lab.now()),
+        }
+    }
+
     /// A refresh that gets this as its first answer: nothing but a refusal ends an account.
     pub(super) fn refresh(&self, body: &[u8]) {
         let mut answers = vec![Answer::Raw(body.to_vec())];
@@ -159,6 +172,7 @@ const CARS: &str = include_str!("../../../fixtures/rivoli/cars.json");
 const SESSION: &str = include_str!("../../../fixtures/rivoli/session.json");
 const LIVE: &str = include_str!("../../../fixtures/helios/live.json");
 const SITES: &str = include_str!("../../../fixtures/helios/sites.json");
+const PRODUCTION: &str = include_str!("../../../fixtures/helios/production.json");
 const LOGIN: &str = include_str!("../../../fixtures/helios/login.json");
 
 #[test]
@@ -201,17 +215,18 @@ fn helios_stands_whatever_it_is_told() {
     let bench = Bench::new(helios());
     run(
         "helios",
-        broken(&[LIVE, SITES, LOGIN]),
+        broken(&[LIVE, SITES, LOGIN, PRODUCTION]),
         |Broken { which, body }| match which {
             0 => bench.read(&body, &helios().wanted),
             1 => {
                 bench.read(&body, &everything());
                 bench.sign_in(&body, 1);
             }
-            _ => {
+            2 => {
                 bench.sign_in(&body, 0);
                 bench.refresh(&body);
             }
+            _ => bench.production(&body),
         },
     );
 }
