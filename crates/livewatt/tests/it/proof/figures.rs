@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 /// A value, or none: the figure was taken back.
 pub type Figure = Option<f64>;
 
@@ -36,27 +38,46 @@ pub enum Told {
 #[derive(Debug, Default)]
 pub struct ToldFigures {
     pub all: Vec<Told>,
-    /// Of what time the last thing is that was told is in doubt, so whether the next is newer.
-    in_doubt: bool,
+    /// Of what time the last thing is that was told for sure.
+    known_at: Option<Timestamp>,
+    /// Up to what time a reader may believe to know more than that: what is told of an earlier time
+    /// is old to it then.
+    may_know_to: Option<Timestamp>,
+    /// The figure that the last doubt is about: told again, it is no other news.
+    doubted: Option<Figure>,
 }
 
 impl ToldFigures {
-    /// It was told for sure: a reader knows it, whatever was in doubt before.
-    pub fn take(&mut self, figure: Figure) {
-        self.in_doubt = false;
+    /// It was told as of a time. Of what is older than what is known for sure, nothing follows; of
+    /// what is older than what may be known, anything may.
+    pub fn take(&mut self, figure: Figure, at: Option<Timestamp>) {
+        if at < self.known_at {
+            return;
+        }
+        self.known_at = at;
+        if at < self.may_know_to {
+            if self.doubted != Some(figure) {
+                self.all.push(Told::Doubt);
+                self.doubted = Some(figure);
+            }
+            return;
+        }
+        self.doubted = None;
         if self.all.last() != Some(&Told::Value(figure)) {
             self.all.push(Told::Value(figure));
         }
     }
 
-    /// Something was told that a reader may believe or not.
-    pub fn doubt(&mut self) {
-        self.in_doubt = true;
+    /// Something was told, at a moment, that a reader may believe or not, and with it that it is
+    /// of any time up to now.
+    pub fn doubt(&mut self, now: Timestamp) {
         self.all.push(Told::Doubt);
+        self.doubted = None;
+        self.may_know_to = self.may_know_to.max(Some(now));
     }
 
-    pub fn is_in_doubt(&self) -> bool {
-        self.in_doubt
+    pub fn known_at(&self) -> Option<Timestamp> {
+        self.known_at
     }
 
     /// The value that is known for sure.
@@ -122,10 +143,11 @@ fn same(ours: &Figure, theirs: &Figure) -> bool {
 fn what_is_in_doubt_excuses_itself_and_nothing_else() {
     let told = |text: &str| {
         let mut told = ToldFigures::default();
-        for letter in text.bytes() {
+        for (second, letter) in (0..).zip(text.bytes()) {
+            let now = Timestamp::from_second(second).unwrap();
             match letter {
-                b'?' => told.doubt(),
-                letter => told.take(Some(f64::from(letter))),
+                b'?' => told.doubt(now),
+                letter => told.take(Some(f64::from(letter)), Some(now)),
             }
         }
         told
@@ -147,4 +169,24 @@ fn what_is_in_doubt_excuses_itself_and_nothing_else() {
     assert_eq!(untold("a??b", "axyb"), Ok(0));
     assert_eq!(untold("a?b?", "ab"), Ok(0));
     assert_eq!(untold("a?bc", "axc"), Err(2));
+}
+
+#[test]
+fn what_is_older_than_a_doubt_is_a_doubt_once() {
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let mut told = ToldFigures::default();
+    told.take(Some(1.0), Some(at(1)));
+    told.doubt(at(5));
+    // A reader that believed the nonsense of second 5 does not believe what is of second 1.
+    for _ in 0..9 {
+        told.take(Some(1.0), Some(at(1)));
+    }
+    let sure = Told::Value(Some(1.0));
+    assert_eq!(told.all, [sure, Told::Doubt, Told::Doubt]);
+    told.take(Some(2.0), Some(at(2)));
+    told.take(Some(2.0), Some(at(6)));
+    assert_eq!(told.all[3..], [Told::Doubt, Told::Value(Some(2.0))]);
+    // What is older than what is known for sure is nothing.
+    told.take(Some(3.0), Some(at(3)));
+    assert_eq!(told.all.len(), 5);
 }

@@ -78,14 +78,13 @@ impl Count {
                 asked_at: at,
                 troubles: BTreeSet::new(),
                 figures: ToldFigures::default(),
-                figure_at: None,
             });
         device.asked_at = at;
         let Some(news) = news else {
             // Lost to its cloud, or nonsense: asked about at the pace of what is not known to do
             // anything, and no younger for it.
             if faults.contains("garbage") {
-                device.figures.doubt();
+                device.figures.doubt(at);
             }
             device.troubles.extend(faults);
             device.troubles.insert("nothing told");
@@ -99,13 +98,9 @@ impl Count {
         // A time in the future is no more than now; and what is older than what is known does not count.
         let figure_at = news.at.map(|told| told.min(at));
         if faults.contains("clock_skew") {
-            device.figures.doubt();
-            device.figure_at = device.figure_at.max(figure_at);
-        } else if figure_at >= device.figure_at {
-            device.figures.take(news.figure);
-            device.figure_at = figure_at;
-        } else if device.figures.is_in_doubt() {
-            device.figures.doubt();
+            device.figures.doubt(at);
+        } else {
+            device.figures.take(news.figure, figure_at);
         }
         if !is_new {
             self.close_gap(name, at);

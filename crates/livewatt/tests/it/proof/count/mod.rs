@@ -76,7 +76,6 @@ pub struct Device {
     troubles: BTreeSet<&'static str>,
     /// The figure as it was served.
     pub figures: ToldFigures,
-    figure_at: Option<Timestamp>,
 }
 
 /// The count.

@@ -33,7 +33,10 @@ impl Count {
         let is_dead = self.account(answer.cloud, &answer.account.clone()).is_dead;
         for (name, contact, at) in contacts(answer).into_iter().filter(|_| !is_dead) {
             // What was overtaken shows that it is there, and not what it does.
-            let known_at = self.devices.get(&name).and_then(|device| device.figure_at);
+            let known_at = self
+                .devices
+                .get(&name)
+                .and_then(|device| device.figures.known_at());
             let contact = match contact {
                 Contact::Does(_) if at < known_at => Contact::Made,
                 contact => contact,
@@ -45,14 +48,13 @@ impl Count {
                 continue;
             };
             // Dead credentials may have been noticed or not: then it is taken, or is nobody's.
-            if is_dead || device.figures.is_in_doubt() {
-                device.figures.doubt();
-            } else if told.at >= device.figure_at {
-                let has_figure = matches!(device.figures.known(), Some(Some(_)));
-                if !told.is_rate_alone || has_figure {
-                    device.figures.take(told.figure);
-                }
-                device.figure_at = told.at;
+            let figures = &mut device.figures;
+            // Dead credentials may have been noticed or not: then it is taken, or is nobody's.
+            match (told.is_rate_alone, figures.known()) {
+                _ if is_dead => figures.doubt(answer.at),
+                (true, None) => figures.doubt(answer.at),
+                (true, Some(None)) => figures.take(None, told.at),
+                _ => figures.take(told.figure, told.at),
             }
         }
     }
