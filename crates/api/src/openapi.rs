@@ -154,11 +154,12 @@ fn path_parameters(path: &str) -> impl Iterator<Item = Parameter> {
 fn query_parameters(row: &Operation) -> impl Iterator<Item = Parameter> {
     row.query.iter().map(|query| {
         let schema = ObjectBuilder::new().schema_type(match query.kind {
-            QueryKind::Integer => Type::Integer,
+            QueryKind::Integer(_) => Type::Integer,
             QueryKind::Text | QueryKind::Moment(_) | QueryKind::Choice(_) => Type::String,
         });
         let schema = match query.kind {
-            QueryKind::Text | QueryKind::Integer => schema,
+            QueryKind::Text => schema,
+            QueryKind::Integer(example) => schema.examples(example.parse::<i64>().ok()),
             QueryKind::Moment(example) => schema
                 .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
                 .examples([example]),

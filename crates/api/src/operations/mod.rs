@@ -51,8 +51,8 @@ pub struct Query {
 pub enum QueryKind {
     /// Any text.
     Text,
-    /// A whole number.
-    Integer,
+    /// A whole number; an example of one.
+    Integer(&'static str),
     /// A moment of RFC 3339; an example of one.
     Moment(&'static str),
     /// One of these.
@@ -147,9 +147,9 @@ const fn until(name: &'static str, summary: &'static str) -> Query {
     }
 }
 
-const fn whole(name: &'static str, summary: &'static str) -> Query {
+const fn whole(name: &'static str, summary: &'static str, example: &'static str) -> Query {
     Query {
-        kind: QueryKind::Integer,
+        kind: QueryKind::Integer(example),
         ..text(name, summary)
     }
 }
@@ -162,7 +162,7 @@ const fn required(query: Query) -> Query {
     }
 }
 
-const PAGE_SIZE: Query = whole("pageSize", "Records on a page, 1 to 500; default 50");
+const PAGE_SIZE: Query = whole("pageSize", "Records on a page, 1 to 500; default 50", "50");
 const PAGE: &[Query] = &[
     text("after", "Cursor: the next page (older records)"),
     text("before", "Cursor: the previous page (newer records)"),
@@ -246,11 +246,12 @@ const SOURCE: &[Query] = &[text(
     "Who says what these prices are; `upload` if absent",
 )];
 const PRODUCTION: &[Query] = &[
-    required(whole("year", "1969 to 2999")),
-    required(whole("month", "1 to 12")),
+    required(whole("year", "1969 to 2999", "2026")),
+    required(whole("month", "1 to 12", "3")),
     whole(
         "day",
         "1 to 31: this day by the quarter hour; without it, the month by the day",
+        "2",
     ),
 ];
 const ASSET_TYPES: &[Query] = &[text(

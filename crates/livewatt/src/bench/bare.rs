@@ -39,7 +39,7 @@ struct Charge {
     capacity_kwh: f64,
     minutes_to_full: Option<f64>,
     max_amps: f64,
-    at: String,
+    at: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]

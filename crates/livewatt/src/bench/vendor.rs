@@ -24,7 +24,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::{fleet::cadence, peer::announce};
+use super::peer::announce;
 
 /// One vehicle in so many is charging: read every two minutes instead of every seven.
 pub(super) const CHARGING_ONE_IN: u32 = 10;
@@ -45,7 +45,7 @@ struct Cloud {
     /// Account and milliseconds since the start, of each visit.
     visits: Mutex<Vec<(u32, u32)>>,
     began: Instant,
-    /// When the values of before the first change were from.
+    /// When the values that never change are from.
     oldest: Timestamp,
 }
 
@@ -53,8 +53,6 @@ struct Cloud {
 struct Account {
     visits: AtomicU32,
     changes: AtomicU32,
-    /// The visit that found the last change.
-    changed_at_visit: AtomicU32,
 }
 
 /// Serves until the process that started this one is gone.
@@ -193,7 +191,6 @@ impl Cloud {
         let steps = |visits: u32| (u64::from(visits) + u64::from(phase)) * u64::from(percent) / 100;
         if steps(visits) != steps(visits + 1) {
             account.changes.fetch_add(1, Relaxed);
-            account.changed_at_visit.store(visits, Relaxed);
         }
         self.answers.fetch_add(1, Relaxed);
         if self.is_logging.load(Relaxed) {
@@ -207,10 +204,9 @@ impl Cloud {
     /// An account as volta shows it.
     fn body(&self, number: u32, account: &Account) -> Vec<u8> {
         let changes = account.changes.load(Relaxed);
-        // The reader's clock may be far ahead of ours. What is told of a time long past costs it more
-        // than what has just happened, which is the usual.
-        let at = cadence(number) * account.changed_at_visit.load(Relaxed).cast_signed();
-        let changed_at = self.oldest.saturating_add(at).unwrap_or(self.oldest);
+        // The reader's clock may be far ahead of ours, so no time is told of the charge: then it is of
+        // when it was read. Of a time long past it would cost the reader more than what has just
+        // happened, which is the usual.
         let level = 20 + changes % 60;
         let range = f64::from(level) * 4.1;
         let (status, power) = match is_charging(number) {
@@ -222,7 +218,7 @@ impl Cloud {
         // Writing to a text cannot fail.
         let _ = write!(
             text,
-            r#"{{"account_id":"bench-{number}","email":"bench-{number}@bench.example","time":"{now}","vehicles":[{{"vin":"{vin}","name":"Bench {number}","model":"Model B","year":2024,"online":true,"charge":{{"level_percent":{level}.0,"range_km":{range:.1},"plugged":true,"status":"{status}","power_kw":{power:.1},"limit_percent":80,"capacity_kwh":75.0,"minutes_to_full":null,"max_amps":16,"at":"{changed_at}"}},"odometer":{{"km":{odometer}.5,"at":"{oldest}"}},"position":{{"lat":52.{number:06},"lon":13.{number:06},"at":"{oldest}"}},"options":{{"colour":"silver","wheels":"19 inch","roof":"glass","trim":"long range","software":"2026.40.1","plant":"F4","delivered":"2024-03-01","tyres":"all season","tow_hitch":false,"heat_pump":true,"seats":5}}}}],"wallboxes":[]}}"#,
+            r#"{{"account_id":"bench-{number}","email":"bench-{number}@bench.example","time":"{now}","vehicles":[{{"vin":"{vin}","name":"Bench {number}","model":"Model B","year":2024,"online":true,"charge":{{"level_percent":{level}.0,"range_km":{range:.1},"plugged":true,"status":"{status}","power_kw":{power:.1},"limit_percent":80,"capacity_kwh":75.0,"minutes_to_full":null,"max_amps":16,"at":null}},"odometer":{{"km":{odometer}.5,"at":"{oldest}"}},"position":{{"lat":52.{number:06},"lon":13.{number:06},"at":"{oldest}"}},"options":{{"colour":"silver","wheels":"19 inch","roof":"glass","trim":"long range","software":"2026.40.1","plant":"F4","delivered":"2024-03-01","tyres":"all season","tow_hitch":false,"heat_pump":true,"seats":5}}}}],"wallboxes":[]}}"#,
             vin = vin(number),
             odometer = 10_000 + number % 90_000,
         );

@@ -90,7 +90,7 @@ pub async fn is_put_back(mut stage: Stage, mut way: impl Way) {
 
     let mut program = stage.start();
     let api = stage.ready(&mut program).await;
-    let log = api.log().await;
+    let log = api.log_for_all().await;
     let pairs = log.iter().zip(&reader.log);
     let kept = pairs
         .take_while(|(restored, read)| restored == read)

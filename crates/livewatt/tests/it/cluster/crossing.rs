@@ -87,7 +87,7 @@ async fn every_node_serves_everything() {
 
     // Both nodes show the same log, and the receiver has all of it.
     eventually("everything is delivered", async || {
-        let log = a.api.log().await;
+        let log = a.api.log_for_all().await;
         !log.is_empty() && cluster.receiver.events().len() >= log.len()
     })
     .await;

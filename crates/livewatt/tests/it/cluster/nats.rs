@@ -107,7 +107,7 @@ async fn push(
 /// Waits until the receiver has the whole log.
 async fn all_delivered(cluster: &Cluster, node: &Node) {
     eventually("everything is delivered", async || {
-        cluster.receiver.events().len() >= node.api.log().await.len()
+        cluster.receiver.events().len() >= node.api.log_for_all().await.len()
     })
     .await;
 }

@@ -39,7 +39,7 @@ async fn run(world: &World, by: SignedDuration) -> usize {
 async fn assert_delivered(world: &World) {
     let (taken, figures) = taken_once(&world.receiver);
     assert_eq!(figures.duplicates, 0);
-    assert_eq!(by_device(&taken), by_device(&world.api.log().await));
+    assert_eq!(by_device(&taken), by_device(&world.api.log_for_all().await));
 }
 
 #[tokio::test(flavor = "multi_thread")]

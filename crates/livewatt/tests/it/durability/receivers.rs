@@ -206,7 +206,7 @@ async fn is_active(world: &World, webhook: &str) -> bool {
 async fn assert_undisturbed(world: &World) -> usize {
     let (taken, figures) = taken_once(&world.receiver);
     assert_eq!(figures.attempts, figures.distinct);
-    let log = world.api.log().await;
+    let log = world.api.log_for_all().await;
     assert_eq!(by_device(&taken), by_device(&log));
     log.len()
 }
@@ -249,7 +249,7 @@ async fn no_manner_of_failing_loses_or_reorders_anything_or_disturbs_others() {
     world.advance(SignedDuration::from_mins(30)).await;
     let events = assert_undisturbed(&world).await;
     let (taken, attempts) = crooked.taken();
-    assert_eq!(by_device(&taken), by_device(&world.api.log().await));
+    assert_eq!(by_device(&taken), by_device(&world.api.log_for_all().await));
     assert!(is_active(&world, &webhook).await);
     println!("eight manners of failing: {events} events, {attempts} attempts that were read");
     world.shut_down().await;
@@ -290,7 +290,7 @@ async fn thirty_hours_of_outage_lose_nothing_and_keep_the_delivery() {
     world.advance(STEP).await;
     let events = assert_undisturbed(&world).await;
     let (taken, figures) = taken_once(&down);
-    assert_eq!(by_device(&taken), by_device(&world.api.log().await));
+    assert_eq!(by_device(&taken), by_device(&world.api.log_for_all().await));
     // The delivery that was under way is still the same.
     let again = of_log(&down);
     let again = again.iter().find(|a| a.is_taken && a.id == last_try.id);
@@ -331,14 +331,14 @@ async fn one_delivery_that_is_refused_for_days_does_not_switch_off_the_rest() {
         world.settle().await;
     }
     assert!(is_active(&world, &webhook).await);
-    let waiting = world.api.log().await.len() - world.receiver.events().len();
+    let waiting = world.api.log_for_all().await.len() - world.receiver.events().len();
     // The vehicle's own, and those that share its lane; the others have theirs.
     assert!(waiting >= 60, "{waiting} wait");
     assert!(world.receiver.events().len() > 100);
     world.receiver.refuse(None);
     world.advance(SignedDuration::from_mins(140)).await;
     let (taken, _) = taken_once(&world.receiver);
-    assert_eq!(by_device(&taken), by_device(&world.api.log().await));
+    assert_eq!(by_device(&taken), by_device(&world.api.log_for_all().await));
     // Nothing at all taken for a day switches it off.
     world.receiver.answer_with(500);
     for _ in 0..30 {

@@ -11,11 +11,12 @@ use serde_json::Value;
 use super::front::Told;
 use crate::support::{
     http::Api,
-    log::{check_differences, device_of},
+    log::{check_differences, device_of, is_for_all},
     receiver::{Delivery, Receiver},
 };
 
-/// The log as a reader with a cursor sees it grow, over all deaths of the server.
+/// The log as a reader with a cursor sees it grow, over all deaths of the server; of it what webhooks
+/// get.
 #[derive(Debug, Default)]
 pub struct Records {
     pub log: Vec<Value>,
@@ -41,6 +42,9 @@ impl Records {
             }
             for entry in entries {
                 let event = entry["event"].clone();
+                if !is_for_all(&event) {
+                    continue;
+                }
                 self.note_charge(&event["vehicle"]);
                 self.log.push(event);
             }
@@ -93,7 +97,7 @@ impl Records {
 
     /// The log read anew is the one that grew.
     pub async fn check_unchanged(&self, api: &Api) {
-        assert!(api.log().await == self.log, "the log has changed");
+        assert!(api.log_for_all().await == self.log, "the log has changed");
     }
 
     /// The API shows of each device what its last event said, times aside.

@@ -33,6 +33,12 @@ async fn neighbours(world: &World) -> Vec<AccountInfo> {
         accounts.push(world.link(user, cloud, still()).await);
     }
     world.advance(minutes(1)).await;
+    prices(world).await;
+    accounts
+}
+
+/// A Location of ann, a tariff and the prices of a market.
+async fn prices(world: &World) {
     let api = &world.api;
     let place = json!({
         "name": "Far away", "latitude": -54.4, "longitude": 3.4, "timezoneName": "Europe/Oslo",
@@ -48,7 +54,6 @@ async fn neighbours(world: &World) -> Vec<AccountInfo> {
     api.put_text("/market-prices/NO1", "text/csv", prices)
         .await
         .expect_status(204);
-    accounts
 }
 
 /// What a customer sees of everything.

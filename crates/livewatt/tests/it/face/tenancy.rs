@@ -76,9 +76,11 @@ fn path_of(operation: &Operation, value: impl Fn(&str) -> Option<String>) -> Str
 fn query_of(operation: &Operation) -> String {
     let needed = operation.query.iter().filter(|query| query.is_required);
     let pairs = needed.map(|query| match query.kind {
-        QueryKind::Moment(example) => format!("{}={example}", query.name),
+        QueryKind::Moment(example) | QueryKind::Integer(example) => {
+            format!("{}={example}", query.name)
+        }
         QueryKind::Choice(all) => format!("{}={}", query.name, all[0]),
-        QueryKind::Text | QueryKind::Integer => {
+        QueryKind::Text => {
             panic!(
                 "{}: what would {} be? Say so here",
                 operation.id, query.name

@@ -8,7 +8,7 @@ use livewatt_sandbox::{AccountSpec, Cloud};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{answer, link_body, minutes, paths, picture, raw};
+use super::{answer, link_body, minutes, paths, picture, prices, raw};
 use crate::support::{World, still};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,6 +120,7 @@ async fn secrets_are_neither_sent_nor_stored_in_the_open() {
         };
         world.link("ann", cloud, spec).await;
     }
+    prices(&world).await;
     world.advance(minutes(20)).await;
     let canaries = [
         "canary-",

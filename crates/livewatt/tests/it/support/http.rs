@@ -4,7 +4,7 @@ use livewatt::serve::Server;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use super::contract;
+use super::{contract, log::is_for_all};
 
 /// A client of the API with its token.
 #[derive(Debug, Clone)]
@@ -140,6 +140,13 @@ impl Api {
             let after = page["pagination"]["after"].as_str().unwrap();
             path = format!("/events?pageSize=500&after={after}");
         }
+    }
+
+    /// The part of the log that a webhook for all events gets.
+    pub async fn log_for_all(&self) -> Vec<Value> {
+        let mut log = self.log().await;
+        log.retain(is_for_all);
+        log
     }
 
     /// All devices of a kind (given by its plural), page after page.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use livewatt_domain::{diff::changed_paths, kind::DeviceKind};
+use livewatt_domain::{diff::changed_paths, event::ENERGY_RESTATED, kind::DeviceKind};
 use serde_json::{Value, json};
 
 /// The kind and the document of the device that an event is about.
@@ -10,6 +10,11 @@ pub fn device_of(event: &Value) -> Option<(DeviceKind, &Value)> {
     DeviceKind::ALL
         .into_iter()
         .find_map(|kind| Some((kind, event.get(kind.name())?)))
+}
+
+/// Whether a webhook for all events gets it: those beside the contract must be asked for by name.
+pub fn is_for_all(event: &Value) -> bool {
+    event["event"] != ENERGY_RESTATED
 }
 
 /// Each event tells the true difference to the one before about its device, and no device is seen

@@ -144,7 +144,7 @@ async fn a_receiver_that_hangs_delays_only_itself() {
     world.link("ann", Cloud::Volta, still()).await;
     let engine = world.engine().clone();
     let delivery = tokio::spawn(async move { engine.deliver_due().await });
-    let logged = world.api.log().await.len();
+    let logged = world.api.log_for_all().await.len();
     eventually("the other receiver has it all", async || {
         world.receiver.events().len() == logged && !hanging.attempts().is_empty()
     })

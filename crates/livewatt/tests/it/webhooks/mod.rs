@@ -76,7 +76,7 @@ fn by_device(events: Vec<Value>) -> BTreeMap<String, Vec<String>> {
 pub async fn assert_complete(world: &World, receiver: &Receiver) {
     let (told, logged) = (
         by_device(receiver.events()),
-        by_device(world.api.log().await),
+        by_device(world.api.log_for_all().await),
     );
     assert!(!logged.is_empty());
     assert_eq!(told, logged);
