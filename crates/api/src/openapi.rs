@@ -195,6 +195,11 @@ fn media(content: Content) -> Option<(&'static str, Media)> {
         Content::Json(schema) => Some(("application/json", of(schema))),
         Content::Problem => Some(("application/problem+json", of("Problem"))),
         Content::Form(schema) => Some(("application/x-www-form-urlencoded", of(schema))),
+        Content::Csv(example) => {
+            let mut media = Media::new(Some(ObjectBuilder::new().schema_type(Type::String)));
+            media.example = Some(example.into());
+            Some(("text/csv", media))
+        }
         Content::Any => Some(("*/*", Media::new(None::<RefOr<Schema>>))),
         Content::Events => Some(("text/event-stream", of("Event"))),
         Content::Text => {

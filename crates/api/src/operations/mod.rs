@@ -70,6 +70,8 @@ pub enum Content {
     Problem,
     /// A form of this schema.
     Form(&'static str),
+    /// A table as comma-separated values; an example of one.
+    Csv(&'static str),
     /// Anything, in any type.
     Any,
     /// Server-sent events.

@@ -117,6 +117,12 @@ pub(super) fn tariff_rows() -> Vec<Operation> {
     ]
 }
 
+/// Prices of a market, as they are uploaded.
+const MARKET_PRICES: &str = "\
+from,to,price,currency
+2026-03-02T00:00:00Z,2026-03-02T01:00:00Z,0.5,NOK
+";
+
 pub(super) fn pricing_rows() -> Vec<Operation> {
     const OF_LOCATION: &str = "/locations/{locationId}/pricing";
     const MARKET: &str = "/market-prices/{area}";
@@ -173,7 +179,7 @@ pub(super) fn pricing_rows() -> Vec<Operation> {
             put(market::upload),
         )
         .query(SOURCE)
-        .body(Content::Any)
+        .body(Content::Csv(MARKET_PRICES))
         .answers([NO_CONTENT, BAD_INPUT]),
         Operation::new(
             "getMarketPrices",

@@ -70,7 +70,7 @@ const fn schema_of(content: Content) -> Option<&'static str> {
         Content::Json(schema) | Content::Form(schema) => Some(schema),
         Content::Problem => Some("Problem"),
         Content::Events => Some("Event"),
-        Content::Empty | Content::Any | Content::Text => None,
+        Content::Empty | Content::Any | Content::Csv(_) | Content::Text => None,
     }
 }
 

@@ -6,14 +6,17 @@ mod settings;
 
 use std::collections::BTreeMap;
 
-use livewatt_domain::{SignedDuration, kind::DeviceKind};
+use livewatt_domain::SignedDuration;
 use livewatt_sandbox::Cloud;
 use serde_json::{Value, json};
 
-use crate::support::{
-    STEP, World,
-    receiver::{Delivery, Receiver, SECRET},
-    still,
+use crate::{
+    durability::records::by_device,
+    support::{
+        STEP, World,
+        receiver::{Delivery, Receiver, SECRET},
+        still,
+    },
 };
 
 fn minutes(count: i64) -> SignedDuration {
@@ -58,25 +61,12 @@ async fn is_active(world: &World, webhook: &str) -> bool {
     webhook["isActive"].as_bool().unwrap()
 }
 
-/// Events by device, in the order in which they are given.
-fn by_device(events: Vec<Value>) -> BTreeMap<String, Vec<String>> {
-    let mut sorted: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for event in events {
-        let device = DeviceKind::ALL
-            .into_iter()
-            .find_map(|kind| event[kind.name()]["id"].as_str());
-        let device = device.unwrap_or("none").to_owned();
-        sorted.entry(device).or_default().push(event.to_string());
-    }
-    sorted
-}
-
 /// The receiver took the whole log, nothing twice and each device's events in order; and whatever
 /// came under one delivery ID was the same.
 pub async fn assert_complete(world: &World, receiver: &Receiver) {
     let (told, logged) = (
-        by_device(receiver.events()),
-        by_device(world.api.log_for_all().await),
+        by_device(&receiver.events()),
+        by_device(&world.api.log_for_all().await),
     );
     assert!(!logged.is_empty());
     assert_eq!(told, logged);
