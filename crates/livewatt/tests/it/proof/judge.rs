@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use livewatt_domain::{Timestamp, webhook::Position};
+use livewatt_domain::{Timestamp, event::ENERGY_RESTATED, webhook::Position};
 use livewatt_sandbox::Cloud;
 
 use super::{Fleet, count::Breach, figures::Told, ledger::Books, told::Kind};
@@ -65,7 +65,7 @@ impl Fleet {
         panic!("the webhook does not catch up");
     }
 
-    /// Books over the whole log.
+    /// Books over what the webhook should get of the log.
     async fn log(&self) -> Books {
         let mut books = Books::default();
         let mut after = Position::default();
@@ -80,9 +80,12 @@ impl Fleet {
                 return books;
             };
             after = last.position;
-            page.events
-                .iter()
-                .for_each(|entry| books.enter(&entry.event.body));
+            // The webhook gets what all webhooks do.
+            let of_all = |name: &str| name != ENERGY_RESTATED;
+            let entries = page.events.iter().map(|entry| &entry.event);
+            entries
+                .filter(|event| of_all(&event.name))
+                .for_each(|event| books.enter(&event.body));
         }
     }
 
