@@ -1,6 +1,7 @@
 //! What can go wrong in a use case, by who must act. Outside message and inside cause are apart:
 //! only [`EngineError::Internal`] has a cause, and it is for the log alone.
 
+use livewatt_domain::{action::Refusal, kind::DeviceKind, scope::Scope};
 use livewatt_store::StoreError;
 
 /// Result of a use case.
@@ -46,6 +47,20 @@ pub enum EngineError {
     /// There is no such device in this client.
     #[error("the requested asset was not found")]
     DeviceNotFound,
+    /// There is no such action in this client.
+    #[error("could not find action {0}")]
+    ActionNotFound(String),
+    /// The user has not granted what would permit it: this scope, or none that there is.
+    #[error("the user has not granted control of the device")]
+    ScopeMissing(Option<Scope>),
+    /// The device cannot be told that, or not now.
+    #[error("{refusal}")]
+    ActionRefused {
+        /// The kind of device.
+        kind: DeviceKind,
+        /// Why not.
+        refusal: Refusal,
+    },
     /// There is no such Location in this client.
     #[error("could not find location {0}")]
     LocationNotFound(String),
@@ -114,6 +129,14 @@ impl EngineError {
         matches!(self, Self::Internal { source, .. } if matches!(
             source.downcast_ref(),
             Some(StoreError::Conflict)
+        ))
+    }
+
+    /// Whether a row with the same key exists.
+    pub(crate) fn is_duplicate(&self) -> bool {
+        matches!(self, Self::Internal { source, .. } if matches!(
+            source.downcast_ref(),
+            Some(StoreError::Duplicate)
         ))
     }
 

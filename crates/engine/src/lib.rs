@@ -5,10 +5,11 @@
 //! `ingest` commits those with their events in one transaction, and [`deliver`] reads the event
 //! log. Nothing else writes device state.
 //!
-//! Every loop is one step that tests call directly ([`Engine::poll_due`],
+//! Every loop is one step that tests call directly ([`Engine::poll_due`], [`Engine::act_due`],
 //! [`Engine::deliver_due`], [`Engine::flush_presence`]) and a timer around it ([`runtime`]). Time
 //! and randomness are injected, so a day of fleet time runs in seconds.
 
+pub mod actions;
 pub mod clients;
 pub mod cluster;
 pub mod deliver;
@@ -58,6 +59,7 @@ pub use options::EngineOptions;
 pub use vault::{Vault, VaultError};
 
 use crate::{
+    actions::Actions,
     cluster::{Membership, Ownership},
     deliver::Deliveries,
     drift::Drifts,
@@ -65,7 +67,7 @@ use crate::{
     export::Export,
     fleet::Fleet,
     placing::KnownPlaces,
-    poll::{breaker::Breakers, waiting::Waiting},
+    poll::{breaker::Breakers, credentials::Refreshing, waiting::Waiting},
     presence::{Presence, StoredBudgets},
     retention::Retention,
     stations::Stations,
@@ -90,6 +92,7 @@ pub struct Engine {
     presence: Presence,
     deliveries: Deliveries,
     stations: Stations,
+    actions: Actions,
     feed: Feed,
     /// What exports the log; `None` if nothing does.
     export: Option<Export>,
@@ -99,6 +102,7 @@ pub struct Engine {
     drifts: Drifts,
     retention: Retention,
     waiting: Waiting,
+    refreshing: Refreshing,
     poll_wake: Notify,
     /// Locations have changed: there are devices to be placed anew.
     place_wake: Notify,
@@ -181,6 +185,7 @@ impl Engine {
             presence: Presence::default(),
             deliveries,
             stations: Stations::default(),
+            actions: Actions::default(),
             feed: Feed::default(),
             export,
             known_tokens: KnownTokens::default(),
@@ -189,6 +194,7 @@ impl Engine {
             drifts: Drifts::default(),
             retention: Retention::default(),
             waiting: Waiting::default(),
+            refreshing: Refreshing::default(),
             poll_wake: Notify::new(),
             place_wake: Notify::new(),
             linking: tokio::sync::Mutex::default(),

@@ -173,20 +173,18 @@ pub fn create(
             .unwrap_or(Timestamp::MAX),
         sends: Sends::default(),
     };
-    if let Some(replaced) = &replaced {
-        action.sends.not_before = replaced.released_at(pending);
-    }
+    action.sends.not_before = pending.and_then(Action::released_at);
     let action = Box::new(action);
     Ok(Created::New { action, replaced })
 }
 
 impl Action {
-    /// When the command of an action that was replaced is over: the next one waits for it, or the
-    /// vendor might carry them out in the wrong order. `before` is how it was before.
-    fn released_at(&self, before: Option<&Self>) -> Option<Timestamp> {
-        let before = before.filter(|before| before.sends.is_under_way)?;
-        let last = before.sends.last_at?;
-        last.saturating_add(super::ANSWER_WITHIN).ok()
+    /// Until when the action that replaces this one waits: for its command that is under way, or the
+    /// vendor might carry them out in the wrong order, and for what it waited for itself.
+    fn released_at(&self) -> Option<Timestamp> {
+        let last = self.sends.last_at.filter(|_| self.sends.is_under_way);
+        let answered = last.and_then(|last| last.saturating_add(super::ANSWER_WITHIN).ok());
+        answered.max(self.sends.not_before)
     }
 
     /// The command of the action that this one replaced was answered: it need not wait for that.

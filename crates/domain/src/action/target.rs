@@ -20,7 +20,7 @@ use crate::{
 /// A vendor's clock may be behind ours by so much.
 const SKEW: SignedDuration = SignedDuration::from_secs(60);
 
-/// A current is reached when it is this near, A: devices round to what they can regulate.
+/// A current is reached when it is this near, A: devices round to whole amperes.
 const NEAR_CURRENT: f64 = 0.5;
 
 /// Start or stop charging.
@@ -119,7 +119,7 @@ impl Target {
                     _ => vehicle::MAX_CURRENT,
                 };
                 let is = document.get(key);
-                is.is_some_and(|is| (is - wanted).abs() < NEAR_CURRENT)
+                is.is_some_and(|is| (is - wanted).abs() <= NEAR_CURRENT)
             }
             Self::Temperature(wanted) => wanted.is_met_by(document),
             Self::OperationMode(wanted) => document.get(battery::OPERATION_MODE) == Some(*wanted),

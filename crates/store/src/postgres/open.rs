@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0003_keep_export_cursors.sql"),
     include_str!("../../migrations/postgres/0004_keep_locations_and_tariffs.sql"),
     include_str!("../../migrations/postgres/0005_keep_energy.sql"),
+    include_str!("../../migrations/postgres/0008_keep_actions.sql"),
 ];
 
 /// The migrations that take something away, by their number, each with the oldest schema that a

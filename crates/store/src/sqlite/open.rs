@@ -30,6 +30,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0008_keep_export_cursors.sql"),
     include_str!("../../migrations/sqlite/0009_keep_locations_and_tariffs.sql"),
     include_str!("../../migrations/sqlite/0010_keep_energy.sql"),
+    include_str!("../../migrations/sqlite/0013_keep_actions.sql"),
 ];
 
 /// Statements kept prepared per connection: about as many as there are.

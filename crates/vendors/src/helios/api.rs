@@ -1,6 +1,6 @@
 //! The calls of helios.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::{
@@ -51,6 +51,22 @@ impl Api<'_> {
         self.caller
             .get(self.api(&["sites", site, "live"]))
             .bearer(access)
+            .send()
+            .await
+    }
+
+    /// Tells a device of a site to do something; `device` is what the vendor calls its kind.
+    pub(super) async fn command(
+        &self,
+        access: &Secret,
+        site: &str,
+        device: &str,
+        command: &Value,
+    ) -> Result<Response, CallError> {
+        self.caller
+            .put(self.api(&["sites", site, device]))
+            .bearer(access)
+            .json(command)
             .send()
             .await
     }

@@ -12,7 +12,10 @@ use std::{
 use uuid::Uuid;
 
 use super::Pending;
-use crate::types::{AccountChange, DeviceChange, UnitOfWork};
+use crate::{
+    actions::ActionChange,
+    types::{AccountChange, DeviceChange, UnitOfWork},
+};
 
 /// Most units in one transaction.
 const MAX_UNITS: usize = 512;
@@ -54,9 +57,13 @@ fn written(unit: &UnitOfWork) -> impl Iterator<Item = Uuid> {
         DeviceChange::Insert(device) | DeviceChange::Update { device, .. } => device.id.0,
         DeviceChange::Delete { id, .. } => id.0,
     });
+    // Two actions of one device are not written side by side: only one of them can be pending.
+    let actions = unit.actions.iter().map(ActionChange::action);
+    let actions = actions.flat_map(|action| [action.id.0, action.device_id.0]);
     let session = unit.link_session.iter().map(|(id, _)| id.0);
     let histories = unit.histories.iter().map(|history| history.device_id.0);
-    accounts.chain(devices).chain(session).chain(histories)
+    let rows = accounts.chain(devices).chain(actions);
+    rows.chain(session).chain(histories)
 }
 
 fn used(unit: &UnitOfWork) -> impl Iterator<Item = Uuid> {
@@ -75,8 +82,11 @@ pub(super) fn take_group(waiting: &mut VecDeque<Pending>) -> Vec<Pending> {
     let mut rows = 0;
     for pending in mem::take(waiting) {
         let unit = &pending.unit;
-        let size =
-            unit.accounts.len() + unit.devices.len() + unit.events.len() + unit.histories.len();
+        let size = unit.accounts.len()
+            + unit.devices.len()
+            + unit.actions.len()
+            + unit.events.len()
+            + unit.histories.len();
         let is_full = group.len() >= MAX_UNITS || (rows + size > MAX_ROWS && !group.is_empty());
         if is_full {
             // Nothing behind it may overtake it.
