@@ -1,7 +1,7 @@
 //! What can go wrong in a use case, by who must act. Outside message and inside cause are apart:
 //! only [`EngineError::Internal`] has a cause, and it is for the log alone.
 
-use livewatt_domain::{action::Refusal, kind::DeviceKind, scope::Scope};
+use livewatt_domain::{action::Refusal, scope::Scope};
 use livewatt_store::StoreError;
 
 /// Result of a use case.
@@ -56,10 +56,10 @@ pub enum EngineError {
     /// The device cannot be told that, or not now.
     #[error("{refusal}")]
     ActionRefused {
-        /// The kind of device.
-        kind: DeviceKind,
         /// Why not.
         refusal: Refusal,
+        /// The field that is to blame, if it is the wish and not the device.
+        issues: Vec<Issue>,
     },
     /// There is no such Location in this client.
     #[error("could not find location {0}")]
@@ -151,6 +151,19 @@ impl EngineError {
     /// An input with one thing wrong.
     pub fn invalid(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid(vec![Issue::new(path, message)])
+    }
+}
+
+impl From<Refusal> for EngineError {
+    fn from(refusal: Refusal) -> Self {
+        let issues = match &refusal {
+            Refusal::Current | Refusal::OperationMode | Refusal::Temperature(_) => {
+                let field = refusal.field().unwrap_or_default();
+                vec![Issue::new(field, refusal.to_string())]
+            }
+            _ => Vec::new(),
+        };
+        Self::ActionRefused { refusal, issues }
     }
 }
 

@@ -8,7 +8,10 @@ use axum::{
 };
 use livewatt_domain::kind::DeviceKind;
 
-use super::{Auth, BAD_INPUT, Content, HISTORY, NO_CONTENT, NO_DEVICE, Operation, PAGE, ok};
+use super::{
+    Auth, BAD_INPUT, Content, HISTORY, NO_CONTENT, NO_DEVICE, Operation, PAGE,
+    actions::action_rows, ok,
+};
 use crate::{
     extract::{Caller, JsonBody, PathArg, QueryArgs},
     handlers::{devices, freshness, health, locations, statistics},
@@ -192,6 +195,7 @@ pub(super) fn device_rows(kind: DeviceKind) -> Vec<Operation> {
         .body(Content::Json(body))
         .answers([ok(names.schema), BAD_INPUT, NO_DEVICE])
     }));
+    rows.extend(action_rows(kind, names.id));
     rows
 }
 

@@ -77,7 +77,7 @@ impl Engine {
 
     /// Has a device read now, to see what became of a command.
     async fn look_at(&self, account: AccountId, device: DeviceId) {
-        if self.fleet.look(account, device, self.now()) {
+        if self.fleet.read_soon(account, device, self.now()) {
             self.poll_wake.notify_one();
         } else {
             self.ask_station_how_it_is(account, device).await;
@@ -143,12 +143,12 @@ impl Engine {
                 Ok(None)
             }
             Next::Wait(until) => Ok(Some(again(&action, &timing, until, now))),
-            Next::Send => self.send(stored, &account, &vendor, &device).await,
+            Next::Send => self.send_action(stored, &account, &vendor, &device).await,
         }
     }
 
     /// Sends the command of an action, noting before and after that it does.
-    async fn send(
+    async fn send_action(
         &self,
         stored: StoredAction,
         account: &Account,

@@ -94,8 +94,7 @@ impl Engine {
         // Whatever comes to drive devices by itself is to be asked here: nothing does yet.
         let controller = None;
         let timing = &vendor.manifest().actions;
-        let created = create(new, &device, before, controller, timing, now);
-        let created = created.map_err(|refusal| EngineError::ActionRefused { kind, refusal })?;
+        let created = create(new, &device, before, controller, timing, now)?;
         let (action, replaced) = match (created, pending) {
             (Created::Reused, Some(pending)) => return Ok(pending.action),
             (Created::Reused, None) => return Err(StoreError::Conflict.into()),

@@ -306,7 +306,7 @@ impl Fleet {
 
     /// The same for a device that was told something, however short ago it was read. False if there is
     /// nothing to fetch, or not now.
-    pub(crate) fn look(&self, account: AccountId, device: DeviceId, now: Timestamp) -> bool {
+    pub(crate) fn read_soon(&self, account: AccountId, device: DeviceId, now: Timestamp) -> bool {
         let look = |slot: &mut AccountSlot| slot.hint(device, now.into(), SignedDuration::ZERO);
         self.update(account, look).unwrap_or(false)
     }
