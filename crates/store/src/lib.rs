@@ -200,6 +200,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         client: ClientId,
         id: ActionId,
     ) -> StoreResult<Option<StoredAction>>;
+    /// The newest action of a device, pending or not.
+    async fn newest_action(&self, device: DeviceId) -> StoreResult<Option<StoredAction>>;
     /// Pending actions, oldest first.
     async fn pending_actions(&self, of: PendingOf) -> StoreResult<Vec<StoredAction>>;
 

@@ -123,7 +123,7 @@ impl Refusal {
     }
 }
 
-/// Makes an action of a wish for a device. `pending` is the device's pending action, and
+/// Makes an action of a wish for a device. `last` is the device's newest action, pending or not, and
 /// `controller` what drives the device.
 ///
 /// # Errors
@@ -132,12 +132,12 @@ impl Refusal {
 pub fn create(
     new: NewAction,
     device: &Device,
-    pending: Option<&Action>,
+    last: Option<&Action>,
     controller: Option<Controller>,
     timing: &Timing,
     now: Timestamp,
 ) -> Result<Created, Refusal> {
-    let pending = pending.filter(|pending| pending.is_pending());
+    let pending = last.filter(|last| last.is_pending());
     check_target(&new.target, device)?;
     let is_driven = matches!(new.target, Target::Charging(_) | Target::Temperature(_));
     if let Some(controller) = controller
@@ -173,21 +173,23 @@ pub fn create(
             .unwrap_or(Timestamp::MAX),
         sends: Sends::default(),
     };
-    action.sends.not_before = pending.and_then(Action::released_at);
+    action.sends.not_before = last.and_then(Action::released_at);
+    action.sends.is_needed =
+        pending.is_some_and(|pending| pending.sends.count > 0 || pending.sends.is_needed);
     let action = Box::new(action);
     Ok(Created::New { action, replaced })
 }
 
 impl Action {
-    /// Until when the action that replaces this one waits: for its command that is under way, or the
+    /// Until when the action that comes after this one waits: for its command that is under way, or the
     /// vendor might carry them out in the wrong order, and for what it waited for itself.
     fn released_at(&self) -> Option<Timestamp> {
         let last = self.sends.last_at.filter(|_| self.sends.is_under_way);
         let answered = last.and_then(|last| last.saturating_add(super::ANSWER_WITHIN).ok());
-        answered.max(self.sends.not_before)
+        answered.max(self.sends.not_before.filter(|_| self.is_pending()))
     }
 
-    /// The command of the action that this one replaced was answered: it need not wait for that.
+    /// The command of the action before this one was answered: it need not wait for that.
     pub const fn released(&mut self) {
         if self.sends.count == 0 {
             self.sends.not_before = None;

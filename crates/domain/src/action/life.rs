@@ -112,11 +112,12 @@ impl Action {
 
     /// The vendor answered a command, or nobody did. Returns whether anything changed.
     pub fn answered(&mut self, outcome: SendOutcome, now: Timestamp) -> bool {
+        let was_under_way = std::mem::take(&mut self.sends.is_under_way);
         if !self.is_pending() {
-            return false;
+            // What comes after it need not wait any longer.
+            return was_under_way;
         }
         let sends = &mut self.sends;
-        sends.is_under_way = false;
         let trouble = |is_unreachable, detail| {
             Some(Trouble {
                 is_unreachable,
@@ -149,7 +150,8 @@ impl Action {
         }
         match self.sends.first_at {
             None => {
-                if self.target.shown(device, self.created_at) == Shown::Proven {
+                if !self.sends.is_needed
+                    && self.target.shown(device, self.created_at) == Shown::Proven {
                     self.end_as_needless(now);
                     return true;
                 }
@@ -256,6 +258,5 @@ impl Action {
         self.failure_reason = reason;
         self.completed_at = Some(now);
         self.updated_at = now;
-        self.sends.is_under_way = false;
     }
 }

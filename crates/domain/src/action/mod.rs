@@ -7,7 +7,8 @@
 //! [`Action::cancel`]. It is stored after each of them that returns true.
 //!
 //! What must stay true:
-//! - One pending action per device. Only a pending one changes; the other states are final.
+//! - One pending action per device. Only a pending one changes; the other states are final. That the
+//!   command of one that ended meanwhile was answered is noted all the same.
 //! - It is [`ActionState::Confirmed`] only by the state of the device, read or pushed after the first
 //!   command went out. What a vendor answers to a command proves nothing.
 //! - No two commands of a device are under way at once, unless the first was not answered for a
@@ -156,6 +157,10 @@ pub struct Sends {
     pub is_under_way: bool,
     /// A vendor took one without saying that there was nothing to do.
     pub is_accepted: bool,
+    /// It takes the place of one that was sent, which may still take effect: a command is due even if
+    /// the device shows what is wanted.
+    #[serde(default)]
+    pub is_needed: bool,
     /// The vendor wants to be left alone until then.
     pub not_before: Option<Timestamp>,
     /// What came of the last one that the vendor did not take, in words.

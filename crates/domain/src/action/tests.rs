@@ -629,7 +629,12 @@ proptest! {
                 Next::Over => prop_assert!(!action.is_pending()),
             }
             if !before.is_pending() {
-                prop_assert_eq!(&before, &action);
+                // A late answer is noted, and nothing else.
+                let is_under_way = action.sends.is_under_way;
+                prop_assert!(before.sends.is_under_way || !is_under_way);
+                let mut same = before.clone();
+                same.sends.is_under_way = is_under_way;
+                prop_assert_eq!(&same, &action);
             }
             if action.state == ActionState::Confirmed && before.is_pending() {
                 prop_assert!(is_proven && action.sends.count > 0);
@@ -642,4 +647,60 @@ proptest! {
         prop_assert!(action.sends.count <= 7);
         prop_assert!(action.closes_at == at(0) + SignedDuration::from_mins(30));
     }
+}
+
+#[test]
+fn what_replaces_a_command_that_was_sent_is_sent_in_any_case() {
+    let timing = Timing::default();
+    let mut vehicle = device(DeviceKind::Vehicle);
+    tell(&mut vehicle, POWER, json!("PLUGGED_IN:CHARGING"), -10);
+    let mut stop = new_action(STOP, &vehicle, 0);
+    assert!(stop.sending(at(0)));
+    assert!(stop.answered(SendOutcome::Accepted, at(1)));
+    let next = |target, last: &Action, second| {
+        let made = create(wish(target), &vehicle, Some(last), None, &timing, at(second));
+        match made.unwrap() {
+            Created::New { action, .. } => *action,
+            Created::Reused => unreachable!("it wants something else"),
+        }
+    };
+    let start = next(START, &stop, 2);
+    let mut current = next(Target::MaxCurrent(9.0), &start, 3);
+    let mut start = start;
+    // The car has not obeyed yet: it charges, but will not for long.
+    tell(&mut vehicle, POWER, json!("PLUGGED_IN:CHARGING"), 4);
+    tell(&mut vehicle, "chargeState.maxCurrent", json!(9.0), 4);
+    assert!(!start.observed(&vehicle, at(5)));
+    assert_eq!(start.next(&timing, at(5)), Next::Send);
+    assert!(!current.observed(&vehicle, at(5)), "nor after one that was not sent");
+}
+
+#[test]
+fn what_comes_after_a_command_under_way_waits_for_its_answer() {
+    let timing = Timing::default();
+    let mut vehicle = device(DeviceKind::Vehicle);
+    tell(&mut vehicle, POWER, json!("PLUGGED_IN:CHARGING"), -10);
+    let mut first = new_action(Target::MaxCurrent(8.0), &vehicle, 0);
+    assert!(first.sending(at(0)));
+    assert_eq!(first.cancel(Withdrawn::ByOwner, at(1)), Ok(()));
+    let next = |last: &Action, second| {
+        let wish = wish(Target::MaxCurrent(9.0));
+        match create(wish, &vehicle, Some(last), None, &timing, at(second)).unwrap() {
+            Created::New { action, .. } => *action,
+            Created::Reused => unreachable!("it wants something else"),
+        }
+    };
+    let second = next(&first, 2);
+    assert_eq!(second.next(&timing, at(2)), Next::Wait(at(60)));
+    // One that replaces it waits for the same, though it was not sent itself.
+    let third = next(&second, 3);
+    assert_eq!(third.next(&timing, at(3)), Next::Wait(at(60)));
+    // Once the first is answered, nobody has to wait.
+    assert!(first.answered(SendOutcome::Accepted, at(4)));
+    assert!(!first.answered(SendOutcome::Accepted, at(4)), "it is noted once");
+    assert_eq!(first.state, ActionState::Cancelled);
+    assert_eq!(next(&first, 5).next(&timing, at(5)), Next::Send);
+    let mut third = third;
+    third.released();
+    assert_eq!(third.next(&timing, at(5)), Next::Send);
 }

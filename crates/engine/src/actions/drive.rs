@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures::{StreamExt as _, stream};
 use livewatt_domain::{
     SignedDuration, Timestamp,
-    account::{Account, AccountStatus},
+    account::{Account, AccountStatus, Trigger},
     action::{Action, Next, SendOutcome, Timing, Withdrawn},
     device::Device,
     id::{AccountId, DeviceId},
@@ -75,10 +75,10 @@ impl Engine {
         self.actions.finish(account, device, again, self.now());
     }
 
-    /// Has a device read now, to see what became of a command.
+    /// Has a device read now, to see what became of a command, before another is sent.
     async fn look_at(&self, account: AccountId, device: DeviceId) {
         if self.fleet.read_soon(account, device, self.now()) {
-            self.poll_wake.notify_one();
+            self.poll_account(account, Trigger::RefreshHint).await;
         } else {
             self.ask_station_how_it_is(account, device).await;
         }
@@ -181,10 +181,11 @@ impl Engine {
             account_id: stored.account_id,
         };
         let mut action = sending.action.clone();
-        action.answered(outcome, now);
+        action.answered(outcome.clone(), now);
         match self.save_action(&sending, action.clone()).await {
             Ok(()) => {}
             Err(error) if is_overtaken(&error) => {
+                self.note_answered(&action, outcome).await?;
                 self.release_next(device.id).await?;
                 return Ok(Some(self.at_once()));
             }
@@ -195,6 +196,25 @@ impl Engine {
             Next::Wait(until) => Some(again(&action, timing, until, now)),
             Next::Send | Next::Close => Some(self.at_once()),
         })
+    }
+
+    /// While a command was under way its action became something else: it was answered all the same.
+    async fn note_answered(&self, action: &Action, outcome: SendOutcome) -> EngineResult<()> {
+        for _ in 0..MOST_TRIES {
+            let found = self.store.find_action(action.client_id, action.id).await?;
+            let Some(stored) = found else {
+                return Ok(());
+            };
+            let mut action = stored.action.clone();
+            if !action.answered(outcome.clone(), self.now()) {
+                return Ok(());
+            }
+            match self.save_action(&stored, action).await {
+                Err(error) if error.is_conflict() => {}
+                done => return done,
+            }
+        }
+        Ok(())
     }
 
     /// While a command was under way its action ended; one that came after it need not wait any
@@ -221,7 +241,7 @@ impl Engine {
     /// Stores what an action has become.
     async fn save_action(&self, before: &StoredAction, action: Action) -> EngineResult<()> {
         let client = action.client_id;
-        if !action.is_pending() {
+        if before.action.is_pending() && !action.is_pending() {
             tracing::info!(
                 action.id = %action.id, device.id = %action.device_id, state = ?action.state,
                 "action ended"

@@ -89,24 +89,24 @@ impl Engine {
             target,
             owner: Owner::Caller,
         };
-        let pending = self.pending_action(&device).await?;
-        let before = pending.as_ref().map(|stored| &stored.action);
+        let last = self.store.newest_action(device.id).await?;
+        let before = last.as_ref().map(|stored| &stored.action);
         // Whatever comes to drive devices by itself is to be asked here: nothing does yet.
         let controller = None;
         let timing = &vendor.manifest().actions;
         let created = create(new, &device, before, controller, timing, now)?;
-        let (action, replaced) = match (created, pending) {
+        let (action, replaced) = match (created, last) {
             (Created::Reused, Some(pending)) => return Ok(pending.action),
             (Created::Reused, None) => return Err(StoreError::Conflict.into()),
-            (Created::New { action, replaced }, pending) => (*action, replaced.zip(pending)),
+            (Created::New { action, replaced }, last) => (*action, replaced.zip(last)),
         };
         let news = Letter::Acted {
             account: account.id,
             device: device.id,
         };
         let mut unit = self.unit_about(account.id, &news)?;
-        if let Some((replaced, pending)) = replaced {
-            self.put_action(&mut unit, &pending, *replaced);
+        if let Some((replaced, last)) = replaced {
+            self.put_action(&mut unit, &last, *replaced);
         }
         unit.events
             .extend(self.event_maker(now).action_updated(&action, None));
@@ -177,11 +177,6 @@ impl Engine {
             Some(stored) if stored.action.device_kind == kind => Ok(stored),
             _ => Err(unknown()),
         }
-    }
-
-    async fn pending_action(&self, device: &Device) -> EngineResult<Option<StoredAction>> {
-        let of = PendingOf::Device(device.id);
-        Ok(self.store.pending_actions(of).await?.pop())
     }
 
     /// Adds what an action has become to a unit of work, with its event if that is worth one.

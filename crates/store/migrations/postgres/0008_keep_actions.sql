@@ -20,6 +20,8 @@ create unique index actions_pending on actions (device_id) where ended_at is nul
 -- What the owner of an account or of a partition has to see to.
 create index actions_pending_of_account on actions (account_id) where ended_at is null;
 create index actions_pending_of_partition on actions (partition) where ended_at is null;
+-- What a new action of a device comes after.
+create index actions_by_device on actions (device_id, id);
 -- Deleting a user; forgetting what is over.
 create index actions_by_user on actions (client_id, user_id);
 create index actions_by_end on actions (ended_at) where ended_at is not null;

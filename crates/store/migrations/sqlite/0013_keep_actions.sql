@@ -18,5 +18,6 @@ create table actions (
 -- A device has one pending action at most.
 create unique index actions_pending on actions (device_id) where ended_at is null;
 create index actions_pending_of_account on actions (account_id) where ended_at is null;
+create index actions_by_device on actions (device_id, id);
 create index actions_by_user on actions (client_id, user_id);
 create index actions_by_end on actions (ended_at) where ended_at is not null;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use livewatt_domain::{
     action::Action,
-    id::{AccountId, ActionId, ClientId},
+    id::{AccountId, ActionId, ClientId, DeviceId},
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -27,6 +27,15 @@ pub(super) async fn find(
 ) -> StoreResult<Option<StoredAction>> {
     let text = format!("select {COLUMNS} from actions where id = $1 and client_id = $2");
     query_one(connection, composed(text).bind(id.0).bind(client.0), decode).await
+}
+
+pub(super) async fn newest(
+    connection: &mut PgConnection,
+    device: DeviceId,
+) -> StoreResult<Option<StoredAction>> {
+    let text =
+        format!("select {COLUMNS} from actions where device_id = $1 order by id desc limit 1");
+    query_one(connection, composed(text).bind(device.0), decode).await
 }
 
 pub(super) async fn pending(

@@ -228,6 +228,11 @@ impl Store for PostgresStore {
         actions::find(&mut connection, client, id).await
     }
 
+    async fn newest_action(&self, device: DeviceId) -> StoreResult<Option<StoredAction>> {
+        let mut connection = self.read().await?;
+        actions::newest(&mut connection, device).await
+    }
+
     async fn pending_actions(&self, of: PendingOf) -> StoreResult<Vec<StoredAction>> {
         let mut connection = self.read().await?;
         actions::pending(&mut connection, &of).await

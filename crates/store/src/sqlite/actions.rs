@@ -2,7 +2,7 @@
 
 use livewatt_domain::{
     action::Action,
-    id::{AccountId, ActionId, ClientId},
+    id::{AccountId, ActionId, ClientId, DeviceId},
 };
 use rusqlite::{Connection, params};
 use uuid::Uuid;
@@ -27,6 +27,14 @@ pub(super) fn find(
         [id.0.as_bytes(), client.0.as_bytes()],
         decode,
     )
+}
+
+pub(super) fn newest(
+    connection: &Connection,
+    device: DeviceId,
+) -> StoreResult<Option<StoredAction>> {
+    let sql = format!("select {COLUMNS} from actions where device_id = ? order by id desc limit 1");
+    query_one(connection, &sql, [device.0.as_bytes()], decode)
 }
 
 pub(super) fn pending(connection: &Connection, of: &PendingOf) -> StoreResult<Vec<StoredAction>> {

@@ -215,6 +215,10 @@ impl Store for SqliteStore {
         self.read_row(move |c| actions::find(c, client, id)).await
     }
 
+    async fn newest_action(&self, device: DeviceId) -> StoreResult<Option<StoredAction>> {
+        self.read_row(move |c| actions::newest(c, device)).await
+    }
+
     async fn pending_actions(&self, of: PendingOf) -> StoreResult<Vec<StoredAction>> {
         self.read(move |c| actions::pending(c, &of)).await
     }
