@@ -365,7 +365,9 @@ impl From<(StatusCode, &'static str, &'static str, &'static str)> for Row {
 /// Words of ours as a sentence for callers.
 fn sentence(words: &str) -> String {
     let mut letters = words.chars();
-    let first = letters.next().map(|letter| letter.to_uppercase().to_string());
+    let first = letters
+        .next()
+        .map(|letter| letter.to_uppercase().to_string());
     format!("{}{}.", first.unwrap_or_default(), letters.as_str())
 }
 

@@ -20,9 +20,7 @@ use livewatt_store::{
 };
 use livewatt_vendors::{DeviceTrouble, Inventory};
 
-use crate::{
-    Engine, EngineError, EngineResult, actions::update, cluster::Letter, energy::Samples,
-};
+use crate::{Engine, EngineError, EngineResult, actions::update, cluster::Letter, energy::Samples};
 
 /// Complete listings in a row that must lack a device before it counts as removed.
 const LISTINGS_TO_DELETE: u8 = 2;
@@ -169,7 +167,10 @@ impl Engine {
                 events.push(maker.energy_restated(&draft.device, &restated));
             }
         }
-        let acted: Vec<DeviceId> = actions.iter().map(|change| change.action().device_id).collect();
+        let acted: Vec<DeviceId> = actions
+            .iter()
+            .map(|change| change.action().device_id)
+            .collect();
         let mut unit = UnitOfWork::new(Some(self.own_fence(id)?));
         unit.events = events;
         unit.actions = actions;
@@ -327,7 +328,9 @@ impl Engine {
             let mut action = stored.action.clone();
             let is_its = |draft: &&Draft| draft.device.id == action.device_id;
             let has_ended = match drafts.list.iter().find(is_its) {
-                Some(draft) if draft.is_deleted => action.cancel(Withdrawn::DeviceGone, now).is_ok(),
+                Some(draft) if draft.is_deleted => {
+                    action.cancel(Withdrawn::DeviceGone, now).is_ok()
+                }
                 Some(draft) => action.observed(&draft.device, now),
                 None => false,
             };

@@ -206,9 +206,9 @@ impl Engine {
         if connection.calls.send(order).await.is_err() {
             return unreachable("the charge point is not connected");
         }
-        waits.await.unwrap_or_else(|_| {
-            unreachable("the charge point dropped off before it answered")
-        })
+        waits
+            .await
+            .unwrap_or_else(|_| unreachable("the charge point dropped off before it answered"))
     }
 
     /// Has one of a station's devices say how it is. Nothing is lost if it is not here, or has much

@@ -1,8 +1,6 @@
 //! What is fixed about an integration, as data.
 
-use livewatt_domain::{
-    action::Timing, cadence::CadencePolicy, kind::DeviceKind, scope::Scope,
-};
+use livewatt_domain::{action::Timing, cadence::CadencePolicy, kind::DeviceKind, scope::Scope};
 
 use crate::budget::BudgetSpec;
 

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use livewatt_domain::{
-    action::Target, clock::Clock, device::VendorDevice, entropy::Entropy,
-};
+use livewatt_domain::{action::Target, clock::Clock, device::VendorDevice, entropy::Entropy};
 use url::Url;
 
 use crate::{

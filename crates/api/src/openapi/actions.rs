@@ -138,7 +138,10 @@ fn holds(hold_type: Option<&'static str>) -> OneOfBuilder {
         let mut properties = vec![("mode", text_enum("Mode", &[mode]))];
         properties.extend(setpoints);
         properties.extend(hold_type.map(|hold_type| {
-            ("holdType", text_enum("It stays until it is changed", &[hold_type]))
+            (
+                "holdType",
+                text_enum("It stays until it is changed", &[hold_type]),
+            )
         }));
         closed(properties)
     };

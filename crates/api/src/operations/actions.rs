@@ -7,9 +7,7 @@ use axum::{
 };
 use livewatt_domain::kind::DeviceKind;
 
-use super::{
-    Answer, Content, IMPOSSIBLE, NO_ACTION, NO_DEVICE, NO_SCOPE, Operation, ok,
-};
+use super::{Answer, Content, IMPOSSIBLE, NO_ACTION, NO_DEVICE, NO_SCOPE, Operation, ok};
 use crate::{
     extract::{Caller, JsonBody, PathArg},
     handlers::actions::{self, ControlCharging, MaxCurrent, OperationModeWish, PermanentHold},
@@ -120,7 +118,14 @@ fn makers(kind: DeviceKind) -> Vec<Maker> {
         };
         let body = Content::Json("ControlChargingPayload");
         let summary = "Start or stop charging";
-        Maker(operation, "charging", summary, body, "ChargeAction", post(handler))
+        Maker(
+            operation,
+            "charging",
+            summary,
+            body,
+            "ChargeAction",
+            post(handler),
+        )
     };
     let max_current = |operation| {
         let handler = move |s: S, c: Caller, id: PathArg, body: JsonBody<MaxCurrent>| {
@@ -128,7 +133,14 @@ fn makers(kind: DeviceKind) -> Vec<Maker> {
         };
         let body = Content::Json("TargetMaxCurrent");
         let summary = "Limit the current that is drawn";
-        Maker(operation, "max-current", summary, body, "MaxCurrentAction", post(handler))
+        Maker(
+            operation,
+            "max-current",
+            summary,
+            body,
+            "MaxCurrentAction",
+            post(handler),
+        )
     };
     match kind {
         DeviceKind::Vehicle => vec![
@@ -146,9 +158,11 @@ fn makers(kind: DeviceKind) -> Vec<Maker> {
                 "Hold a mode and its setpoints until something else is wanted",
                 Content::Json("HVACSetPermanentHoldPayload"),
                 "HvacActionPermanentHold",
-                post(|s: S, c: Caller, id: PathArg, body: JsonBody<PermanentHold>| {
-                    actions::permanent_hold(s, c, id, body)
-                }),
+                post(
+                    |s: S, c: Caller, id: PathArg, body: JsonBody<PermanentHold>| {
+                        actions::permanent_hold(s, c, id, body)
+                    },
+                ),
             ),
             Maker(
                 "postSetHvacFollowSchedule",
@@ -165,9 +179,11 @@ fn makers(kind: DeviceKind) -> Vec<Maker> {
             "Set what a battery is to pursue",
             Content::Json("SetBatteryOperationModePayload"),
             "OperationModeAction",
-            post(|s: S, c: Caller, id: PathArg, body: JsonBody<OperationModeWish>| {
-                actions::operation_mode(s, c, id, body)
-            }),
+            post(
+                |s: S, c: Caller, id: PathArg, body: JsonBody<OperationModeWish>| {
+                    actions::operation_mode(s, c, id, body)
+                },
+            ),
         )],
         DeviceKind::Inverter | DeviceKind::Meter => Vec::new(),
     }

@@ -273,7 +273,10 @@ const NO_DEVICE: Answer = refusal(404, "Asset not found");
 const NO_LOCATION: Answer = refusal(404, "Location not found");
 const NO_ACTION: Answer = refusal(404, "Action not found");
 const NO_SCOPE: Answer = refusal(403, "The user has not granted control of the device");
-const IMPOSSIBLE: Answer = refusal(400, "The input is not valid, or the device cannot do that now");
+const IMPOSSIBLE: Answer = refusal(
+    400,
+    "The input is not valid, or the device cannot do that now",
+);
 const NO_WEBHOOK: Answer = refusal(404, "Webhook not found");
 const BAD_INPUT: Answer = refusal(400, "The input is not valid");
 const TOO_MANY_ATTEMPTS: Answer = refusal(429, "Too many attempts have failed; see Retry-After");

@@ -151,7 +151,8 @@ impl Action {
         match self.sends.first_at {
             None => {
                 if !self.sends.is_needed
-                    && self.target.shown(device, self.created_at) == Shown::Proven {
+                    && self.target.shown(device, self.created_at) == Shown::Proven
+                {
                     self.end_as_needless(now);
                     return true;
                 }

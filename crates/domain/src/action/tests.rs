@@ -658,7 +658,14 @@ fn what_replaces_a_command_that_was_sent_is_sent_in_any_case() {
     assert!(stop.sending(at(0)));
     assert!(stop.answered(SendOutcome::Accepted, at(1)));
     let next = |target, last: &Action, second| {
-        let made = create(wish(target), &vehicle, Some(last), None, &timing, at(second));
+        let made = create(
+            wish(target),
+            &vehicle,
+            Some(last),
+            None,
+            &timing,
+            at(second),
+        );
         match made.unwrap() {
             Created::New { action, .. } => *action,
             Created::Reused => unreachable!("it wants something else"),
@@ -672,7 +679,10 @@ fn what_replaces_a_command_that_was_sent_is_sent_in_any_case() {
     tell(&mut vehicle, "chargeState.maxCurrent", json!(9.0), 4);
     assert!(!start.observed(&vehicle, at(5)));
     assert_eq!(start.next(&timing, at(5)), Next::Send);
-    assert!(!current.observed(&vehicle, at(5)), "nor after one that was not sent");
+    assert!(
+        !current.observed(&vehicle, at(5)),
+        "nor after one that was not sent"
+    );
 }
 
 #[test]
@@ -697,7 +707,10 @@ fn what_comes_after_a_command_under_way_waits_for_its_answer() {
     assert_eq!(third.next(&timing, at(3)), Next::Wait(at(60)));
     // Once the first is answered, nobody has to wait.
     assert!(first.answered(SendOutcome::Accepted, at(4)));
-    assert!(!first.answered(SendOutcome::Accepted, at(4)), "it is noted once");
+    assert!(
+        !first.answered(SendOutcome::Accepted, at(4)),
+        "it is noted once"
+    );
     assert_eq!(first.state, ActionState::Cancelled);
     assert_eq!(next(&first, 5).next(&timing, at(5)), Next::Send);
     let mut third = third;

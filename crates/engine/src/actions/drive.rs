@@ -161,7 +161,12 @@ impl Engine {
         let integration = vendor.manifest().id;
         if let Some(until) = self.breakers.blocked_until(integration, now) {
             let until = until.max(now.saturating_add(PAUSE).unwrap_or(now));
-            return Ok(Some(again(&action, timing, until.min(action.closes_at), now)));
+            return Ok(Some(again(
+                &action,
+                timing,
+                until.min(action.closes_at),
+                now,
+            )));
         }
         action.sending(now);
         let noted = self.save_action(&stored, action.clone()).await;

@@ -74,13 +74,14 @@ impl Engine {
             credentials,
         };
         let wanted = &device.vendor_device;
-        let told = vendor
-            .command(context(&credentials), wanted, target)
-            .await;
+        let told = vendor.command(context(&credentials), wanted, target).await;
         if told != CommandOutcome::Account(AccountOutcome::LoginExpired) {
             return Ok(told);
         }
-        match self.refresh(&account, vendor, context(&credentials)).await? {
+        match self
+            .refresh(&account, vendor, context(&credentials))
+            .await?
+        {
             Refreshed::Fresh(fresh) => Ok(vendor.command(context(&fresh), wanted, target).await),
             Refreshed::Revoked => {
                 self.invalidate(&account).await?;

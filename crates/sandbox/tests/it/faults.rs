@@ -287,7 +287,10 @@ async fn commands_are_ignored_or_late() {
     assert_eq!(said["state"], "done");
     bench.advance(600).await;
     assert_eq!(limit(), 80);
-    let path = format!("/volta/v1/commands/{}", said["command_id"].as_str().unwrap());
+    let path = format!(
+        "/volta/v1/commands/{}",
+        said["command_id"].as_str().unwrap()
+    );
     assert_eq!(bench.get_json(&path, &token).await["state"], "done");
     bench.sandbox.drop_all_faults().await;
     let slow = FaultSpec::new(FaultKind::CommandSlow { seconds: 120 });

@@ -110,7 +110,9 @@ pub async fn are_found_and_change_as_they_were_read(store: Arc<dyn Store>) -> St
 
     let mut sending = one.clone();
     assert!(sending.sending(minute(3)));
-    story.act(vec![becoming(&expected, sending.clone())]).await?;
+    story
+        .act(vec![becoming(&expected, sending.clone())])
+        .await?;
     let stored = story.found(&one).await?.expect("it is there");
     assert_eq!((stored.revision, &stored.action), (2, &sending));
     let late = story.act(vec![becoming(&expected, one.clone())]).await;
@@ -120,7 +122,10 @@ pub async fn are_found_and_change_as_they_were_read(store: Arc<dyn Store>) -> St
     let ended = cancelled(&sending, minute(5));
     story.act(vec![becoming(&stored, ended.clone())]).await?;
     assert_eq!(story.pending(PendingOf::Device(first.id)).await?, []);
-    assert_eq!(story.found(&one).await?.map(|found| found.action), Some(ended));
+    assert_eq!(
+        story.found(&one).await?.map(|found| found.action),
+        Some(ended)
+    );
     Ok(())
 }
 
@@ -199,7 +204,10 @@ pub async fn follow_their_device(store: Arc<dyn Store>) -> StoreResult<()> {
     story.store.commit(unit).await?;
     let of_first = PendingOf::Account(story.account.id);
     assert_eq!(story.pending(of_first).await?, []);
-    assert_eq!(story.pending(PendingOf::Account(other.id)).await?, [action.id]);
+    assert_eq!(
+        story.pending(PendingOf::Account(other.id)).await?,
+        [action.id]
+    );
     Ok(())
 }
 
@@ -231,7 +239,12 @@ pub async fn go_with_their_user_and_with_time(store: Arc<dyn Store>) -> StoreRes
     });
     story.store.commit(unit).await?;
     assert!(story.found(&young).await?.is_some());
-    assert!(story.store.delete_user(story.client, user_id("ada")).await?);
+    assert!(
+        story
+            .store
+            .delete_user(story.client, user_id("ada"))
+            .await?
+    );
     for action in [&young, &pending] {
         assert_eq!(story.found(action).await?, None);
     }

@@ -103,7 +103,12 @@ pub(super) async fn lock(
              where (client_id, id) in (select * from unnest($1::uuid[], $2::text[]))
              order by client_id, id for key share")
         .bind(users.iter().map(|(client, _)| client.0).collect::<Vec<_>>())
-        .bind(users.iter().map(|(_, id)| id.to_string()).collect::<Vec<_>>());
+        .bind(
+            users
+                .iter()
+                .map(|(_, id)| id.to_string())
+                .collect::<Vec<_>>(),
+        );
         execute(connection, lock).await?;
     }
     if ids.is_empty() {

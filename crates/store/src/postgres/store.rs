@@ -24,15 +24,15 @@ use livewatt_domain::{
 };
 
 use super::{
-    PostgresStore, accounts, actions, ages, clients, devices, energy, exports, fences, fleet, links,
-    locations, log, operation, presence, sample_days, slices, tariffs, users, webhooks,
+    PostgresStore, accounts, actions, ages, clients, devices, energy, exports, fences, fleet,
+    links, locations, log, operation, presence, sample_days, slices, tariffs, users, webhooks,
 };
 use crate::{
     AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, Cluster, ExportBehind,
     ExportStep, Fences, FleetAccount, FleetDevice, LaneStep, LocationChange, LocationPatch,
     LocationPrices, LocationPricing, LogPage, LogQuery, LostDevice, MarketUpload, Page,
-    PageRequest, PendingOf, PresenceFlush, Quarter, SealedCredentials, Store, StoreFigures, StoreResult,
-    StoredAction, StoredToken, UnitOfWork, User, flush,
+    PageRequest, PendingOf, PresenceFlush, Quarter, SealedCredentials, Store, StoreFigures,
+    StoreResult, StoredAction, StoredToken, UnitOfWork, User, flush,
 };
 
 #[async_trait]

@@ -75,10 +75,6 @@ pub(super) fn forget_before(connection: &Connection, moment: Timestamp) -> Store
         "delete from link_sessions where expires_at < ?",
         moment,
     )?;
-    execute(
-        connection,
-        "delete from actions where ended_at < ?",
-        moment,
-    )?;
+    execute(connection, "delete from actions where ended_at < ?", moment)?;
     Ok(())
 }

@@ -30,8 +30,7 @@ use crate::{
     Fences, FleetAccount, FleetDevice, LaneStep, LocationChange, LocationPatch, LocationPrices,
     LocationPricing, LogPage, LogQuery, LostDevice, MarketUpload, Page, PageRequest, PendingOf,
     PresenceFlush, Quarter, SealedCredentials, Store, StoreError, StoreFigures, StoreResult,
-    StoredAction, StoredToken,
-    UnitOfWork, User, flush,
+    StoredAction, StoredToken, UnitOfWork, User, flush,
 };
 
 /// Rows of dropped slices deleted in one go: some tens of milliseconds.

@@ -91,9 +91,13 @@ pub fn told(answer: &Answer) -> SendOutcome {
 
 /// The current that a charge point says it keeps to now, A.
 pub(super) fn limit(composite: &Value) -> Option<f64> {
-    let is_accepted = composite["status"].as_str()?.eq_ignore_ascii_case("Accepted");
+    let is_accepted = composite["status"]
+        .as_str()?
+        .eq_ignore_ascii_case("Accepted");
     let schedule = &composite["chargingSchedule"];
-    let is_current = schedule["chargingRateUnit"].as_str()?.eq_ignore_ascii_case("A");
+    let is_current = schedule["chargingRateUnit"]
+        .as_str()?
+        .eq_ignore_ascii_case("A");
     let first = schedule["chargingSchedulePeriod"].get(0)?;
     let limit = first["limit"].as_f64();
     limit.filter(|_| is_accepted && is_current && first["startPeriod"] == 0)

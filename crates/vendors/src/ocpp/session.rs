@@ -12,7 +12,8 @@ use livewatt_domain::{
 use serde_json::{Value, json};
 
 use super::{
-    order, outbox::{CallFailure, Origin, Outbox, Outgoing, Recent},
+    order,
+    outbox::{CallFailure, Origin, Outbox, Outgoing, Recent},
     station::{Station, Turn},
     wire::{self, Action, ErrorCode, Frame},
 };

@@ -68,7 +68,11 @@ impl<'w> Asset<'w> {
     }
 
     fn action_path(&self, action: &Value) -> String {
-        format!("/{}/actions/{}", self.plural, action["id"].as_str().unwrap())
+        format!(
+            "/{}/actions/{}",
+            self.plural,
+            action["id"].as_str().unwrap()
+        )
     }
 
     async fn cancel(&self, action: &Value) -> crate::support::http::Answer {
@@ -148,7 +152,11 @@ async fn fault(world: &World, cloud: Cloud, kind: FaultKind) {
 async fn charging(cloud: Cloud) -> (World, AccountInfo) {
     let world = World::new().await;
     let account = world.link("ann", cloud, still()).await;
-    let kind = if cloud == Cloud::Helios { "charger" } else { "vehicle" };
+    let kind = if cloud == Cloud::Helios {
+        "charger"
+    } else {
+        "vehicle"
+    };
     charge(&world, of_kind(&account, kind)).await;
     (world, account)
 }
@@ -177,10 +185,18 @@ async fn charging_is_stopped_and_started() {
         let (world, account) = charging(cloud).await;
         world.subscribe().await;
         // Rivoli obeys after three quarters of a minute; the others at once.
-        let slowest = if cloud == Cloud::Rivoli { minutes(3) } else { minutes(1) };
+        let slowest = if cloud == Cloud::Rivoli {
+            minutes(3)
+        } else {
+            minutes(1)
+        };
         for plural in kinds {
             let asset = Asset::only(&world, plural).await;
-            assert_eq!(asset.power().await, "PLUGGED_IN:CHARGING", "{cloud:?} {plural}");
+            assert_eq!(
+                asset.power().await,
+                "PLUGGED_IN:CHARGING",
+                "{cloud:?} {plural}"
+            );
             let before = commands(&world, &account);
             world.receiver.clear();
             let stop = asset.stop().await;
@@ -216,7 +232,9 @@ async fn currents_are_limited() {
         world.advance(minutes(1)).await;
         for plural in kinds {
             let asset = Asset::only(&world, plural).await;
-            let action = asset.tell("max-current", json!({ "maxCurrent": 9.6 })).await;
+            let action = asset
+                .tell("max-current", json!({ "maxCurrent": 9.6 }))
+                .await;
             assert_eq!(action["targetState"], json!({ "maxCurrent": 9.6 }));
             asset.confirmed(&action, minutes(3)).await;
             assert_eq!(asset.get().await["chargeState"]["maxCurrent"], 10.0);
@@ -233,9 +251,24 @@ async fn a_heat_pump_holds_and_follows_its_program() {
     world.advance(minutes(1)).await;
     let unit = Asset::only(&world, "hvacs").await;
     for (hold, mode, heat, cool) in [
-        (json!({ "mode": "HEAT", "heatSetpoint": 22.5 }), "HEAT", 22.5, 25.0),
-        (json!({ "mode": "HEAT", "heatSetpoint": 27.0 }), "HEAT", 27.0, 28.0),
-        (json!({ "mode": "COOL", "coolSetpoint": 19.0 }), "COOL", 18.0, 19.0),
+        (
+            json!({ "mode": "HEAT", "heatSetpoint": 22.5 }),
+            "HEAT",
+            22.5,
+            25.0,
+        ),
+        (
+            json!({ "mode": "HEAT", "heatSetpoint": 27.0 }),
+            "HEAT",
+            27.0,
+            28.0,
+        ),
+        (
+            json!({ "mode": "COOL", "coolSetpoint": 19.0 }),
+            "COOL",
+            18.0,
+            19.0,
+        ),
         (
             json!({ "mode": "AUTO", "heatSetpoint": 19.0, "coolSetpoint": 24.0 }),
             "AUTO",
@@ -258,7 +291,10 @@ async fn a_heat_pump_holds_and_follows_its_program() {
     assert_eq!(action["target"], json!({ "holdType": "SCHEDULED" }));
     unit.confirmed(&action, minutes(2)).await;
     let state = unit.get().await["thermostatState"].clone();
-    assert_eq!((&state["holdType"], &state["mode"]), (&json!("SCHEDULED"), &json!("AUTO")));
+    assert_eq!(
+        (&state["holdType"], &state["mode"]),
+        (&json!("SCHEDULED"), &json!("AUTO"))
+    );
     world.shut_down().await;
 }
 

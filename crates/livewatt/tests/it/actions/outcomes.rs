@@ -10,7 +10,12 @@ use crate::support::{STEP, World, still};
 fn assert_ended(action: &Value, state: &str, reason: &str) {
     assert_eq!(action["state"], state, "{action:#}");
     assert_eq!(action["failureReason"]["type"], reason, "{action:#}");
-    assert!(!action["failureReason"]["detail"].as_str().unwrap().is_empty());
+    assert!(
+        !action["failureReason"]["detail"]
+            .as_str()
+            .unwrap()
+            .is_empty()
+    );
     assert!(action["completedAt"].is_string());
 }
 
@@ -122,7 +127,12 @@ async fn a_device_that_never_reacts_fails_its_action() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_vendor_is_waited_for() {
     let (world, account) = charging(Cloud::Volta).await;
-    fault(&world, Cloud::Volta, FaultKind::CommandSlow { seconds: 300 }).await;
+    fault(
+        &world,
+        Cloud::Volta,
+        FaultKind::CommandSlow { seconds: 300 },
+    )
+    .await;
     let car = Asset::only(&world, "vehicles").await;
     let stop = car.stop().await;
     let took = car.confirmed(&stop, minutes(8)).await;
@@ -152,7 +162,11 @@ async fn a_device_out_of_reach_is_told_when_it_is_back() {
     let (world, account) = charging(Cloud::Volta).await;
     let car = Asset::only(&world, "vehicles").await;
     let offline = FaultSpec::new(FaultKind::Offline).device(of_kind(&account, "vehicle"));
-    let offline = world.sandbox.add_fault(Cloud::Volta, offline).await.unwrap();
+    let offline = world
+        .sandbox
+        .add_fault(Cloud::Volta, offline)
+        .await
+        .unwrap();
     let stop = car.stop().await;
     world.advance(minutes(2)).await;
     assert_eq!(car.action(&stop).await["state"], "PENDING");
@@ -160,7 +174,11 @@ async fn a_device_out_of_reach_is_told_when_it_is_back() {
     car.confirmed(&stop, minutes(5)).await;
 
     let offline = FaultSpec::new(FaultKind::Offline).device(of_kind(&account, "vehicle"));
-    world.sandbox.add_fault(Cloud::Volta, offline).await.unwrap();
+    world
+        .sandbox
+        .add_fault(Cloud::Volta, offline)
+        .await
+        .unwrap();
     let start = car.start().await;
     let (ended, _) = car.settled(&start, WINDOW + STEP).await;
     assert_ended(&ended, "CANCELLED", "FAILED_PRECONDITION");
@@ -210,7 +228,10 @@ async fn an_action_ends_with_its_device() {
         .map(|event| event["event"].clone())
         .collect();
     let last_two = &names[names.len() - 2..];
-    assert!(last_two.contains(&json!("user:vehicle:deleted")), "{names:?}");
+    assert!(
+        last_two.contains(&json!("user:vehicle:deleted")),
+        "{names:?}"
+    );
     assert!(last_two.contains(&json!("user:vendor-action:updated")));
     world.shut_down().await;
 
@@ -248,7 +269,11 @@ async fn an_action_ends_with_its_device() {
 async fn commands_renew_the_login() {
     for cloud in [Cloud::Volta, Cloud::Rivoli, Cloud::Helios] {
         let (world, account) = charging(cloud).await;
-        let plural = if cloud == Cloud::Helios { "chargers" } else { "vehicles" };
+        let plural = if cloud == Cloud::Helios {
+            "chargers"
+        } else {
+            "vehicles"
+        };
         let asset = Asset::only(&world, plural).await;
         world.sandbox.expire_tokens(cloud, &account.id).unwrap();
         let stop = asset.stop().await;

@@ -49,9 +49,14 @@ async fn what_cannot_come_true_is_refused_at_once() {
         refused(asset, &stop, "plugged in").await;
     }
     assert_eq!(commands(&world, &account), 0);
-    assert!(world.api.log().await.iter().all(|event| {
-        event["event"] != "user:vendor-action:updated"
-    }));
+    assert!(
+        world
+            .api
+            .log()
+            .await
+            .iter()
+            .all(|event| { event["event"] != "user:vendor-action:updated" })
+    );
     world.shut_down().await;
 }
 
@@ -66,12 +71,42 @@ async fn wrong_wishes_name_their_field() {
     let battery = Asset::only(&world, "batteries").await;
     for (asset, what, body, paths) in [
         (&car, "charging", json!({}), vec!["action"]),
-        (&car, "charging", json!({ "action": "start" }), vec!["action"]),
-        (&car, "charging", json!({ "action": "STOP", "at": 1 }), vec!["at"]),
-        (&car, "max-current", json!({ "maxCurrent": 0 }), vec!["maxCurrent"]),
-        (&car, "max-current", json!({ "maxCurrent": "8" }), vec!["maxCurrent"]),
-        (&unit, "permanent-hold", json!({ "mode": "UNKNOWN" }), vec!["mode"]),
-        (&unit, "permanent-hold", json!({ "mode": "HEAT" }), vec!["heatSetpoint"]),
+        (
+            &car,
+            "charging",
+            json!({ "action": "start" }),
+            vec!["action"],
+        ),
+        (
+            &car,
+            "charging",
+            json!({ "action": "STOP", "at": 1 }),
+            vec!["at"],
+        ),
+        (
+            &car,
+            "max-current",
+            json!({ "maxCurrent": 0 }),
+            vec!["maxCurrent"],
+        ),
+        (
+            &car,
+            "max-current",
+            json!({ "maxCurrent": "8" }),
+            vec!["maxCurrent"],
+        ),
+        (
+            &unit,
+            "permanent-hold",
+            json!({ "mode": "UNKNOWN" }),
+            vec!["mode"],
+        ),
+        (
+            &unit,
+            "permanent-hold",
+            json!({ "mode": "HEAT" }),
+            vec!["heatSetpoint"],
+        ),
         (
             &unit,
             "permanent-hold",
@@ -110,7 +145,10 @@ async fn wrong_wishes_name_their_field() {
     let export = json!({ "operationMode": "EXPORT_FOCUS" });
     let problem = battery.try_to_tell("operation-mode", export).await;
     let problem = problem.expect_status(400);
-    assert!(problem["detail"].as_str().unwrap().contains("exportFocus"), "{problem}");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("exportFocus"),
+        "{problem}"
+    );
     world.shut_down().await;
 }
 
@@ -171,7 +209,11 @@ async fn actions_are_found_under_their_own_kind() {
     world.api.post(nobody, body).await.expect_status(404);
     // With its user goes what was told of it.
     let ann: UserId = "ann".parse().unwrap();
-    world.engine().delete_user(world.client, &ann).await.unwrap();
+    world
+        .engine()
+        .delete_user(world.client, &ann)
+        .await
+        .unwrap();
     let path = format!("/vehicles/actions/{id}");
     world.api.get(&path).await.expect_status(404);
     world.shut_down().await;

@@ -10,7 +10,12 @@ use crate::support::eventually;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pending_action_outlives_a_restart() {
     let (world, account) = charging(Cloud::Volta).await;
-    fault(&world, Cloud::Volta, FaultKind::CommandSlow { seconds: 120 }).await;
+    fault(
+        &world,
+        Cloud::Volta,
+        FaultKind::CommandSlow { seconds: 120 },
+    )
+    .await;
     let stop = {
         let car = Asset::only(&world, "vehicles").await;
         let stop = car.stop().await;

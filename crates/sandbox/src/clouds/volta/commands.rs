@@ -18,10 +18,7 @@ use crate::{
         volta::call,
     },
     server::Shared,
-    world::{
-        account::Meta,
-        orders::Act,
-    },
+    world::{account::Meta, orders::Act},
 };
 
 /// Virtual seconds between accepting and obeying.

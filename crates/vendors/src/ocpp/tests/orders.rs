@@ -20,7 +20,11 @@ impl Bench {
     }
 
     /// The call that an order comes to, its ID and its payload.
-    fn order(&mut self, device: &str, target: &Target) -> Result<(String, String, Value), SendOutcome> {
+    fn order(
+        &mut self,
+        device: &str,
+        target: &Target,
+    ) -> Result<(String, String, Value), SendOutcome> {
         let (id, frame) = self.session.order(device, target, self.now)?;
         schema::check("", &frame);
         let mut call: Vec<Value> = serde_json::from_str(&frame).unwrap();
@@ -52,23 +56,41 @@ fn a_charge_is_started_and_stopped_at_its_connector() {
     let (id, action, payload) = bench.order(ID, &START).unwrap();
     assert_eq!(action, "RemoteStartTransaction");
     assert_eq!(payload, json!({ "connectorId": 1, "idTag": "LIVEWATT" }));
-    assert_eq!(bench.answered(&id, json!({ "status": "Accepted" })), SendOutcome::Accepted);
+    assert_eq!(
+        bench.answered(&id, json!({ "status": "Accepted" })),
+        SendOutcome::Accepted
+    );
     let (id, _, payload) = bench.order(&format!("{ID}#2"), &START).unwrap();
     assert_eq!(payload["connectorId"], 2);
     let rejected = failed("the charge point rejected the command");
-    assert_eq!(bench.answered(&id, json!({ "status": "Rejected" })), rejected);
+    assert_eq!(
+        bench.answered(&id, json!({ "status": "Rejected" })),
+        rejected
+    );
     let unknown = bench.order("another", &START);
-    assert!(matches!(unknown, Err(SendOutcome::Unreachable(_))), "{unknown:?}");
+    assert!(
+        matches!(unknown, Err(SendOutcome::Unreachable(_))),
+        "{unknown:?}"
+    );
 
     // Which charge to end, only the charge point can say.
     let nothing = bench.order(ID, &STOP);
-    assert!(matches!(nothing, Err(SendOutcome::Failed(_))), "{nothing:?}");
+    assert!(
+        matches!(nothing, Err(SendOutcome::Failed(_))),
+        "{nothing:?}"
+    );
     let transaction = bench.start(0);
     let (id, action, payload) = bench.order(ID, &STOP).unwrap();
     assert_eq!(action, "RemoteStopTransaction");
     assert_eq!(payload, json!({ "transactionId": transaction }));
-    assert_eq!(bench.answered(&id, json!({ "status": "accepted" })), SendOutcome::Accepted);
-    assert_eq!(bench.answered_nothing(), failed("the charge point did not answer in time"));
+    assert_eq!(
+        bench.answered(&id, json!({ "status": "accepted" })),
+        SendOutcome::Accepted
+    );
+    assert_eq!(
+        bench.answered_nothing(),
+        failed("the charge point did not answer in time")
+    );
 }
 
 impl Bench {
@@ -93,7 +115,10 @@ fn a_current_is_set_by_a_profile_and_asked_for() {
     assert_eq!(schedule["chargingRateUnit"], "A");
     let periods = json!([{ "startPeriod": 0, "limit": 10.0 }]);
     assert_eq!(schedule["chargingSchedulePeriod"], periods);
-    assert_eq!(bench.answered(&id, json!({ "status": "Accepted" })), SendOutcome::Accepted);
+    assert_eq!(
+        bench.answered(&id, json!({ "status": "Accepted" })),
+        SendOutcome::Accepted
+    );
 
     // It says what it keeps to when it is asked how it is, one question at a time.
     let first = bench.session.ask(ID, bench.now).replies;
@@ -113,7 +138,10 @@ fn a_current_is_set_by_a_profile_and_asked_for() {
         },
     });
     let step = bench.answer(&third[0], &composite);
-    assert_eq!(said(&step.observations[0]), json!({ "chargeState.maxCurrent": 10.0 }));
+    assert_eq!(
+        said(&step.observations[0]),
+        json!({ "chargeState.maxCurrent": 10.0 })
+    );
     assert_eq!(step.answered, None, "nobody waits for it");
 }
 
@@ -122,15 +150,24 @@ fn a_charge_point_that_cannot_is_not_asked_again() {
     let mut bench = Bench::new().quiet();
     let (id, ..) = bench.order(ID, &Target::MaxCurrent(10.0)).unwrap();
     let never = SendOutcome::Refused("the charge point has no such command".to_owned());
-    assert_eq!(bench.answered(&id, json!({ "status": "NotSupported" })), never);
+    assert_eq!(
+        bench.answered(&id, json!({ "status": "NotSupported" })),
+        never
+    );
     let (id, ..) = bench.order(ID, &START).unwrap();
     let error = json!([4, id, "NotImplemented", "", {}]).to_string();
     let step = bench.receive(&error);
     assert_eq!(told(&step.answered.unwrap()), never);
     for (payload, expected) in [
         (json!({}), "the charge point's answer made no sense"),
-        (json!({ "status": 7 }), "the charge point's answer made no sense"),
-        (json!({ "status": "Perhaps" }), "the charge point rejected the command"),
+        (
+            json!({ "status": 7 }),
+            "the charge point's answer made no sense",
+        ),
+        (
+            json!({ "status": "Perhaps" }),
+            "the charge point rejected the command",
+        ),
     ] {
         let answer = Answer {
             id: "1".to_owned(),
