@@ -20,10 +20,6 @@ pub struct StoredAction {
 /// What happens to an action in a unit of work. In one unit, changes come before what is new: one that
 /// ends makes room for the next of its device.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a unit holds one or two, and both carry an action"
-)]
 pub enum ActionChange {
     /// A new one. Fails with [`StoreError::Duplicate`](crate::StoreError::Duplicate) if it is
     /// pending and another of its device is.
