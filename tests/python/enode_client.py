@@ -103,6 +103,20 @@ class Client:
         raise Failure(f"{method}: expected {status}, but it succeeded")
 
 
+    def refused_as(self, method, status, error_class, **arguments):
+        """Calls a method that has to be refused with what this class of the client carries, which is
+        no problem document."""
+        self.calls[method] += 1
+        try:
+            attrgetter(method)(self.sdk)(**arguments)
+        except error_class as error:
+            expect(error.status_code == status, f"{method}: {error.status_code} {error.body}")
+            return
+        except errors.EnodeError as error:
+            raise Failure(f"{method}: {error.status_code} {error.body[:2000]}") from error
+        raise Failure(f"{method}: expected {status}, but it succeeded")
+
+
 def expect(condition, message):
     if not condition:
         raise Failure(message)
@@ -506,6 +520,68 @@ def check_production(client, inverters):
     client.refused(method, 404, unknown, **nothing)
 
 
+def check_action(client, getter, made, target, states=("PENDING",)):
+    """An action is about its device, and is found again."""
+    expect(made.target_id == target.id, f"an action of {target.id} is of {made.target_id}")
+    expect(made.state.value in states, f"{made}")
+    found = client.call(getter, action_id=made.id)
+    expect(found.id == made.id and found.user_id == made.user_id, f"{getter}: {found}")
+    client.refused(getter, 404, action_id=str(uuid.uuid4()))
+
+
+def check_cancel(client, method, made, error_class):
+    """Cancelling works as long as the device has not obeyed; then it says how the action ended."""
+    client.calls[method] += 1
+    try:
+        ended = attrgetter(method)(client.sdk)(action_id=made.id)
+        expect(ended.state.value == "CANCELLED", f"{method}: {ended}")
+        expect(ended.failure_reason.type.value == "REQUESTED_CANCELLATION", f"{method}: {ended}")
+    except error_class as error:
+        expect(error.status_code == 409, f"{method}: {error.status_code} {error.body}")
+    client.refused_as(method, 409, error_class, action_id=made.id)
+    client.refused(method, 404, action_id=str(uuid.uuid4()))
+
+
+def check_actions(client, by_kind):
+    """What devices can be told. What the client itself cannot parse is left to others: actions of
+    chargers and HVACs that are read again, and a program that is followed."""
+    for vehicle in by_kind["vehicle"]:
+        made = client.call(
+            "vehicles.set_max_current", vehicle_id=vehicle.id, max_current=7
+        )
+        expect(made.target_state.max_current == 7, f"vehicles.set_max_current: {made}")
+        check_action(client, "vehicles.get_action", made, vehicle)
+        power = client.call("vehicles.get", vehicle_id=vehicle.id).charge_state
+        wish = {"vehicle_id": vehicle.id, "action": models.ChargingAction.STOP}
+        if power.power_delivery_state.value == "PLUGGED_IN:CHARGING":
+            made = client.call("vehicles.control_charging", **wish)
+            check_action(client, "vehicles.get_action", made, vehicle)
+            check_cancel(client, "vehicles.cancel_action", made, errors.ChargeActionError)
+        elif power.power_delivery_state.value == "UNPLUGGED":
+            client.refused("vehicles.control_charging", 400, errors.ProblemError, **wish)
+    for charger in by_kind["charger"]:
+        wish = {"charger_id": charger.id, "max_current": 11}
+        made = client.call("chargers.set_max_current", **wish)
+        expect(made.target_id == charger.id, f"chargers.set_max_current: {made}")
+        wish["max_current"] = -1
+        client.refused("chargers.set_max_current", 400, errors.ProblemError, **wish)
+    for hvac in by_kind["hvac"]:
+        hold = {"mode": "HEAT", "heat_setpoint": 21.5}
+        wish = {"hvac_id": hvac.id, "hvac_set_permanent_hold_payload": hold}
+        made = client.call("hvacs.set_permanent_hold", **wish)
+        expect(made.target.heat_setpoint == 21.5, f"hvacs.set_permanent_hold: {made}")
+        hold["heat_setpoint"] = 60
+        client.refused("hvacs.set_permanent_hold", 400, errors.ProblemError, **wish)
+    for battery in by_kind["battery"]:
+        modes = models.SetBatteryOperationModePayloadOperationMode
+        wish = {"battery_id": battery.id, "operation_mode": modes.IMPORT_FOCUS}
+        made = client.call("batteries.set_operation_mode", **wish)
+        check_action(client, "batteries.get_action", made, battery)
+        check_cancel(client, "batteries.cancel_action", made, errors.BatteryError)
+        wish["operation_mode"] = modes.EXPORT_FOCUS
+        client.refused("batteries.set_operation_mode", 400, errors.ProblemError, **wish)
+
+
 def check_expected(found, expected):
     """Compares the numbers of devices of the user with `vehicle=2,charger=1`, or with at least one
     of each kind."""
@@ -550,6 +626,7 @@ def drive(options):
         by_kind[kind.name] = of_user
     check_expected(found, options.devices_expected)
     check_relinking(client, linked)
+    check_actions(client, by_kind)
     check_tariffs(client, check_locations(client, options.user_id, by_kind))
     check_webhooks(client, options.webhook_url)
     check_endings(client, options.throwaway_user_id)

@@ -93,6 +93,10 @@ class Driver:
         if not case.path_parameters:
             return
         is_delete = case.operation.method.upper() == "DELETE"
+        if "actionId" in case.path_parameters:
+            if is_positive(case):
+                case.path_parameters["actionId"] = self.action(case.operation.path)
+            return
         choice = random.Random(f"{self.options.seed} {next(self.numbers)}")
         # It also tries names that it saw in answers; what there is must not go by that.
         is_loss = is_delete and any(
@@ -117,6 +121,21 @@ class Driver:
         user = f"made-{self.options.seed}-{number}"
         self.post(f"/users/{user}/link", LINK)
         return {**self.known, "userId": [user]}
+
+    def action(self, path):
+        """Makes an action of the kind that a path is about; one that the device is not at already, so
+        that it is pending."""
+        number = next(self.numbers)
+        plural = path.split("/")[1]
+        wishes = {
+            "vehicles": ("vehicleId", "max-current", {"maxCurrent": 6 + number % 26}),
+            "chargers": ("chargerId", "max-current", {"maxCurrent": 6 + number % 26}),
+            "hvacs": ("hvacId", "permanent-hold", {"mode": "HEAT", "heatSetpoint": 19}),
+            "batteries": ("batteryId", "operation-mode", {"operationMode": "IDLE"}),
+        }
+        variable, what, body = wishes[plural]
+        device = self.known[variable][0]
+        return self.post(f"/{plural}/{device}/{what}", body)["id"]
 
     def post(self, path, body):
         answer = self.session.post(

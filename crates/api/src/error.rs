@@ -110,6 +110,7 @@ impl ApiError {
     fn row(&self) -> Row {
         const BAD: (StatusCode, &str) = (StatusCode::BAD_REQUEST, "bad-request");
         const NOT_FOUND: (StatusCode, &str) = (StatusCode::NOT_FOUND, "not-found");
+        const FORBIDDEN: (StatusCode, &str) = (StatusCode::FORBIDDEN, "forbidden");
         const TOO_MANY: (StatusCode, &str) = (StatusCode::TOO_MANY_REQUESTS, "too-many-requests");
         let row = |(status, slug): (StatusCode, &'static str), title, detail: &str| {
             Row(status, slug, title, detail.to_owned())
@@ -131,6 +132,34 @@ impl ApiError {
                 EngineError::DeviceNotFound => {
                     row(NOT_FOUND, "Not Found", "The requested asset wasn't found.")
                 }
+                EngineError::ActionNotFound(id) => row(
+                    NOT_FOUND,
+                    "Action not found",
+                    &format!("Could not find action {id}"),
+                ),
+                EngineError::ScopeMissing(Some(scope)) => row(
+                    FORBIDDEN,
+                    "Forbidden",
+                    &format!("The user has not granted {scope} for this device."),
+                ),
+                EngineError::ScopeMissing(None) => row(
+                    FORBIDDEN,
+                    "Forbidden",
+                    "Nothing can be told to devices of this kind.",
+                ),
+                EngineError::ActionRefused { refusal, .. } if refusal.is_controlled() => row(
+                    (StatusCode::UNPROCESSABLE_ENTITY, "unprocessable-entity"),
+                    "Unprocessable Entity",
+                    &sentence(&refusal.to_string()),
+                ),
+                EngineError::ActionRefused { refusal, issues } => row(
+                    BAD,
+                    "Bad Request",
+                    &match issues.is_empty() {
+                        true => sentence(&refusal.to_string()),
+                        false => in_words(issues),
+                    },
+                ),
                 EngineError::LocationNotFound(id) => row(
                     NOT_FOUND,
                     "Location not found",
@@ -147,7 +176,7 @@ impl ApiError {
                     &format!("Could not find webhook {id}"),
                 ),
                 EngineError::ConnectionLimit => row(
-                    (StatusCode::FORBIDDEN, "forbidden"),
+                    FORBIDDEN,
                     "Connections limit reached.",
                     "Unable to create more connections.",
                 ),
@@ -167,7 +196,7 @@ impl ApiError {
                 EngineError::Internal { .. } => INTERNAL.into(),
             },
             Self::ConnectionLimit(client) => row(
-                (StatusCode::FORBIDDEN, "forbidden"),
+                FORBIDDEN,
                 "Connections limit reached.",
                 &format!("Unable to create more connections for ClientID: {client}"),
             ),
@@ -254,9 +283,11 @@ impl ApiError {
 
     fn issues(&self) -> &[Issue] {
         match self {
-            Self::Engine(EngineError::Invalid(issues) | EngineError::InvalidWebhook(issues)) => {
-                issues
-            }
+            Self::Engine(
+                EngineError::Invalid(issues)
+                | EngineError::InvalidWebhook(issues)
+                | EngineError::ActionRefused { issues, .. },
+            ) => issues,
             _ => &[],
         }
     }
@@ -329,6 +360,15 @@ impl From<(StatusCode, &'static str, &'static str, &'static str)> for Row {
     ) -> Self {
         Self(status, slug, title, detail.to_owned())
     }
+}
+
+/// Words of ours as a sentence for callers.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters
+        .next()
+        .map(|letter| letter.to_uppercase().to_string());
+    format!("{}{}.", first.unwrap_or_default(), letters.as_str())
 }
 
 fn in_words(issues: &[Issue]) -> String {

@@ -29,6 +29,7 @@ use crate::{
     pagination::PaginationCursors,
 };
 
+mod actions;
 mod energy;
 mod freshness;
 
@@ -310,7 +311,7 @@ fn components() -> Components {
         .with("LogEntry", log_entry())
         .add_sent::<age::BreachReason>()
         .add_sent::<age::Slowed>();
-    let schemas = energy::add(freshness::add(schemas));
+    let schemas = actions::add(energy::add(freshness::add(schemas)));
     let tokens = Flow::ClientCredentials(ClientCredentials::new("/oauth2/token", Scopes::new()));
     ComponentsBuilder::new()
         .schemas_from_iter(schemas.0)

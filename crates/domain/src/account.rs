@@ -77,7 +77,7 @@ impl Account {
 pub enum Trigger {
     /// It was due.
     Schedule,
-    /// A refresh hint brought it forward.
+    /// A refresh hint, or a command to one of the devices, brought it forward.
     RefreshHint,
     /// The account was just linked.
     Link,

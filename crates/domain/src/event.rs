@@ -5,7 +5,9 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     API_VERSION,
+    action::Action,
     device::{Device, Document},
+    diff::changed_paths,
     energy::Bucket,
     entropy::Entropy,
     id::{ClientId, DeviceId, EventId, UserId},
@@ -41,6 +43,8 @@ pub fn device_event_name(kind: DeviceKind, what: DeviceEvent) -> String {
     format!("user:{kind}:{}", what.suffix())
 }
 
+/// An action was made, or became something else.
+pub const ACTION_UPDATED: &str = "user:vendor-action:updated";
 /// Dead credentials of a vendor account.
 pub const CREDENTIALS_INVALIDATED: &str = "user:credentials:invalidated";
 /// What flowed to or from a device in the past turned out otherwise. Not an event of the contract.
@@ -132,6 +136,32 @@ impl EventMaker<'_> {
             CREDENTIALS_INVALIDATED.to_owned(),
             body,
         )
+    }
+
+    /// An action became what it is from what it was; new if it was nothing. `None` if nothing that is
+    /// told of actions changed.
+    pub fn action_updated(&self, action: &Action, before: Option<&Action>) -> Option<Event> {
+        let members = |action: &Action| match json!(action.document()) {
+            Value::Object(members) => members,
+            _ => Map::new(),
+        };
+        let now = members(action);
+        let before = before.map(members).unwrap_or_default();
+        let updated_fields = changed_paths(&before, &now);
+        if updated_fields.is_empty() {
+            return None;
+        }
+        let mut body = self.envelope(ACTION_UPDATED);
+        body.insert("user".into(), json!({ "id": action.user_id }));
+        body.insert("vendorAction".into(), Value::Object(now));
+        body.insert("updatedFields".into(), json!(updated_fields));
+        Some(self.event(
+            action.client_id,
+            &action.user_id,
+            None,
+            ACTION_UPDATED.to_owned(),
+            body,
+        ))
     }
 
     /// Quarter hours of a device that had been over turned out otherwise.

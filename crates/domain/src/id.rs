@@ -69,6 +69,12 @@ uuid_id! {
     ChargingSessionId;
     /// A place of an end user.
     LocationId;
+    /// A command to a device, and what became of it.
+    ActionId;
+    /// A schedule of a device.
+    ScheduleId;
+    /// A plan of smart charging.
+    PlanId;
 }
 
 /// The customer's own name for a user: any non-empty string.

@@ -5,6 +5,7 @@
 //! of a device is stored and served as the same JSON it is defined by.
 
 pub mod account;
+pub mod action;
 pub mod age;
 pub mod cadence;
 pub mod client;
@@ -29,6 +30,7 @@ pub mod scope;
 pub mod session;
 pub mod stay;
 pub mod tariff;
+pub mod temperature;
 pub mod time;
 pub mod vendor;
 pub mod webhook;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    event::{ENERGY_RESTATED, HEARTBEAT, STATISTICS_UPDATED},
+    event::{ACTION_UPDATED, ENERGY_RESTATED, HEARTBEAT, STATISTICS_UPDATED},
     id::{ClientId, DeliveryId, DeviceId, UserId, WebhookId},
     kind::DeviceKind,
 };
@@ -13,7 +13,7 @@ use crate::{
 const OTHER_NAMES: [&str; 7] = [
     "user:vehicle:smart-charging-status-updated",
     "user:charge-action:updated",
-    "user:vendor-action:updated",
+    ACTION_UPDATED,
     "user:schedule:execution-updated",
     STATISTICS_UPDATED,
     "user:credentials:invalidated",
@@ -48,7 +48,7 @@ impl EventFilter {
             || self.0.iter().any(|wanted| {
                 (wanted == "*" && name != ENERGY_RESTATED)
                     || wanted == name
-                    || (wanted == CHARGE_ACTION_ALIAS && name == "user:vendor-action:updated")
+                    || (wanted == CHARGE_ACTION_ALIAS && name == ACTION_UPDATED)
             })
     }
 }

@@ -1,6 +1,7 @@
 //! What can go wrong in a use case, by who must act. Outside message and inside cause are apart:
 //! only [`EngineError::Internal`] has a cause, and it is for the log alone.
 
+use livewatt_domain::{action::Refusal, scope::Scope};
 use livewatt_store::StoreError;
 
 /// Result of a use case.
@@ -46,6 +47,20 @@ pub enum EngineError {
     /// There is no such device in this client.
     #[error("the requested asset was not found")]
     DeviceNotFound,
+    /// There is no such action in this client.
+    #[error("could not find action {0}")]
+    ActionNotFound(String),
+    /// The user has not granted what would permit it: this scope, or none that there is.
+    #[error("the user has not granted control of the device")]
+    ScopeMissing(Option<Scope>),
+    /// The device cannot be told that, or not now.
+    #[error("{refusal}")]
+    ActionRefused {
+        /// Why not.
+        refusal: Refusal,
+        /// The field that is to blame, if it is the wish and not the device.
+        issues: Vec<Issue>,
+    },
     /// There is no such Location in this client.
     #[error("could not find location {0}")]
     LocationNotFound(String),
@@ -117,6 +132,14 @@ impl EngineError {
         ))
     }
 
+    /// Whether a row with the same key exists.
+    pub(crate) fn is_duplicate(&self) -> bool {
+        matches!(self, Self::Internal { source, .. } if matches!(
+            source.downcast_ref(),
+            Some(StoreError::Duplicate)
+        ))
+    }
+
     /// Whether another node has the right to write.
     pub(crate) fn is_fenced(&self) -> bool {
         matches!(self, Self::Internal { source, .. } if matches!(
@@ -128,6 +151,19 @@ impl EngineError {
     /// An input with one thing wrong.
     pub fn invalid(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid(vec![Issue::new(path, message)])
+    }
+}
+
+impl From<Refusal> for EngineError {
+    fn from(refusal: Refusal) -> Self {
+        let issues = match &refusal {
+            Refusal::Current | Refusal::OperationMode | Refusal::Temperature(_) => {
+                let field = refusal.field().unwrap_or_default();
+                vec![Issue::new(field, refusal.to_string())]
+            }
+            _ => Vec::new(),
+        };
+        Self::ActionRefused { refusal, issues }
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use livewatt_domain::{
     account::{Account, AccountStatus},
+    action::Withdrawn,
     device::{Device, NewDevice, VendorDevice, Via},
     event::Event,
     fact::{Completeness, Observation},
@@ -16,11 +17,15 @@ use livewatt_domain::{
     merge::{Merged, Part, discover, merge_among, set_reachable},
     stay::{Standing, stay_of},
 };
-use livewatt_store::{DeviceChange, DeviceHistory, ProductionVisit, StoreError, UnitOfWork, Wake};
+use livewatt_store::{
+    ActionChange, DeviceChange, DeviceHistory, PendingOf, ProductionVisit, StoreError, UnitOfWork,
+    Wake,
+};
 use livewatt_vendors::{DeviceTrouble, Inventory};
 
 use crate::{
     Engine, EngineError, EngineResult,
+    actions::update,
     cluster::Letter,
     energy::{Samples, note_stay},
 };
@@ -157,6 +162,7 @@ impl Engine {
         for draft in drafts.list.iter().filter(|draft| draft.is_deleted) {
             samples.forget(draft.device.id);
         }
+        let actions = self.hold_against(id, &drafts, &mut events).await?;
         let mut histories = self.histories(samples).await?;
         let now = self.now();
         for draft in &drafts.list {
@@ -178,8 +184,18 @@ impl Engine {
                 note_stay(&mut histories, draft.device.id, stay);
             }
         }
-        self.commit_drafts(&account, &drafts.list, histories, events)
-            .await?;
+        let acted: Vec<DeviceId> = actions
+            .iter()
+            .map(|change| change.action().device_id)
+            .collect();
+        let mut unit = UnitOfWork::new(Some(self.own_fence(id)?));
+        unit.events = events;
+        unit.actions = actions;
+        unit.histories = histories;
+        self.commit_drafts(&account, &drafts.list, unit).await?;
+        for device in acted {
+            self.see_to(id, device);
+        }
         let remaining = drafts.list.into_iter().filter(|draft| !draft.is_deleted);
         Ok(Some(remaining.map(|draft| draft.device).collect()))
     }
@@ -311,16 +327,45 @@ impl Engine {
         draft.device = merged.device;
     }
 
+    /// What the pending actions of an account become by how its devices are now.
+    async fn hold_against(
+        &self,
+        account: AccountId,
+        drafts: &Drafts,
+        events: &mut Vec<Event>,
+    ) -> EngineResult<Vec<ActionChange>> {
+        let is_any_gone = drafts.list.iter().any(|draft| draft.is_deleted);
+        if !is_any_gone && !self.actions.concern(account) {
+            return Ok(Vec::new());
+        }
+        let now = self.now();
+        let mut changes = Vec::new();
+        let pending = PendingOf::Account(account);
+        for stored in self.store.pending_actions(pending).await? {
+            let mut action = stored.action.clone();
+            let is_its = |draft: &&Draft| draft.device.id == action.device_id;
+            let has_ended = match drafts.list.iter().find(is_its) {
+                Some(draft) if draft.is_deleted => {
+                    action.cancel(Withdrawn::DeviceGone, now).is_ok()
+                }
+                Some(draft) => action.observed(&draft.device, now),
+                None => false,
+            };
+            if has_ended {
+                let maker = self.event_maker(now);
+                events.extend(maker.action_updated(&action, Some(&stored.action)));
+                changes.push(update(&stored, action));
+            }
+        }
+        Ok(changes)
+    }
+
     async fn commit_drafts(
         &self,
         account: &Account,
         drafts: &[Draft],
-        histories: Vec<DeviceHistory>,
-        events: Vec<Event>,
+        mut unit: UnitOfWork,
     ) -> EngineResult<()> {
-        let mut unit = UnitOfWork::new(Some(self.own_fence(account.id)?));
-        unit.events = events;
-        unit.histories = histories;
         for draft in drafts {
             let device = &draft.device;
             match draft.from_version {

@@ -5,10 +5,11 @@
 //! `ingest` commits those with their events in one transaction, and [`deliver`] reads the event
 //! log. Nothing else writes device state.
 //!
-//! Every loop is one step that tests call directly ([`Engine::poll_due`],
+//! Every loop is one step that tests call directly ([`Engine::poll_due`], [`Engine::act_due`],
 //! [`Engine::deliver_due`], [`Engine::flush_presence`]) and a timer around it ([`runtime`]). Time
 //! and randomness are injected, so a day of fleet time runs in seconds.
 
+pub mod actions;
 pub mod clients;
 pub mod cluster;
 pub mod deliver;
@@ -59,6 +60,7 @@ pub use options::EngineOptions;
 pub use vault::{Vault, VaultError};
 
 use crate::{
+    actions::Actions,
     cluster::{Membership, Ownership},
     deliver::Deliveries,
     drift::Drifts,
@@ -66,7 +68,7 @@ use crate::{
     export::Export,
     fleet::Fleet,
     placing::KnownPlaces,
-    poll::{breaker::Breakers, waiting::Waiting},
+    poll::{breaker::Breakers, credentials::Refreshing, waiting::Waiting},
     presence::{Presence, StoredBudgets},
     production::UnderWay,
     retention::Retention,
@@ -92,6 +94,7 @@ pub struct Engine {
     presence: Presence,
     deliveries: Deliveries,
     stations: Stations,
+    actions: Actions,
     feed: Feed,
     /// What exports the log; `None` if nothing does.
     export: Option<Export>,
@@ -103,6 +106,7 @@ pub struct Engine {
     waiting: Waiting,
     /// Inverters that are being asked about their past.
     productions: UnderWay,
+    refreshing: Refreshing,
     poll_wake: Notify,
     /// A question about the past was answered: there may be room for another.
     production_wake: Notify,
@@ -187,6 +191,7 @@ impl Engine {
             presence: Presence::default(),
             deliveries,
             stations: Stations::default(),
+            actions: Actions::default(),
             feed: Feed::default(),
             export,
             known_tokens: KnownTokens::default(),
@@ -196,6 +201,7 @@ impl Engine {
             retention: Retention::default(),
             waiting: Waiting::default(),
             productions: UnderWay::default(),
+            refreshing: Refreshing::default(),
             poll_wake: Notify::new(),
             production_wake: Notify::new(),
             place_wake: Notify::new(),

@@ -10,8 +10,10 @@ use std::{
 };
 
 use livewatt_domain::{
-    SignedDuration,
+    SignedDuration, Timestamp,
     account::{Account, AccountStatus},
+    action::{SendOutcome, Target},
+    device::VendorDevice,
     id::AccountId,
     link::LinkState,
 };
@@ -20,7 +22,6 @@ use livewatt_vendors::{
     Secret,
     ocpp::{self, Session, Step},
 };
-use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{Engine, EngineResult, error::chain, ingest::Intake, poll::schedule::Verdict};
@@ -46,13 +47,21 @@ struct Connection {
     number: u64,
 }
 
-/// A call to a station.
+/// What is wanted of a station.
 #[derive(Debug)]
-struct StationCall {
-    action: String,
-    payload: Value,
-    answer: oneshot::Sender<ocpp::Answer>,
+enum StationCall {
+    /// That one of its devices does something.
+    Order {
+        device: String,
+        target: Target,
+        told: oneshot::Sender<SendOutcome>,
+    },
+    /// That one of its devices says how it is.
+    Ask { device: String },
 }
+
+/// Those who wait for answers to calls, by the IDs of these.
+type Waiting = HashMap<String, oneshot::Sender<SendOutcome>>;
 
 /// Where a station is believed to be connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,17 +71,6 @@ enum Whereabouts {
     Elsewhere,
     /// Nobody has noted a socket.
     Nowhere,
-}
-
-/// Why a call to a station brought no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum StationCallError {
-    /// It is not connected.
-    #[error("the station is not connected")]
-    NotConnected,
-    /// It dropped off before it answered.
-    #[error("the station dropped off before it answered")]
-    DroppedOff,
 }
 
 impl Stations {
@@ -135,7 +133,7 @@ impl Engine {
         self.note_socket(&station_id, number).await;
         tracing::info!(station.id = %station_id, account.id = %account, "station connected");
         let mut session = Session::new(&station_id, None, self.entropy.clone());
-        let mut waiting: HashMap<String, oneshot::Sender<ocpp::Answer>> = HashMap::new();
+        let mut waiting = Waiting::new();
         let opened = session.opened(self.now());
         let mut is_open = self
             .take_step(account, opened, &outbound, &mut waiting)
@@ -149,12 +147,7 @@ impl Engine {
                     None => break,
                 },
                 call = calls_in.recv() => match call {
-                    Some(call) => {
-                        let (id, frame) = session.call(&call.action, call.payload, self.now());
-                        waiting.insert(id, call.answer);
-                        // No frame: another call is outstanding, this one follows it.
-                        Step { replies: non_empty(frame), ..Step::default() }
-                    }
+                    Some(call) => make_call(&mut session, call, self.now(), &mut waiting),
                     // A newer socket of the station took our place.
                     None => break,
                 },
@@ -192,30 +185,41 @@ impl Engine {
         }
     }
 
-    /// Sends a call to a connected station and waits for its answer (30 s at most).
-    ///
-    /// # Errors
-    /// If the station is not connected, or drops off before it answers.
-    pub async fn call_station(
+    /// Tells one of a station's devices what to do, and waits for what the station says to that (30 s
+    /// at most).
+    pub(crate) async fn order_station(
         &self,
         station_id: &str,
-        action: &str,
-        payload: Value,
-    ) -> Result<ocpp::Answer, StationCallError> {
-        let connection = self.stations.map().get(station_id).cloned();
-        let connection = connection.ok_or(StationCallError::NotConnected)?;
-        let (answer, answered) = oneshot::channel();
-        let call = StationCall {
-            action: action.to_owned(),
-            payload,
-            answer,
+        device: &VendorDevice,
+        target: Target,
+    ) -> SendOutcome {
+        let unreachable = |what: &str| SendOutcome::Unreachable(what.to_owned());
+        let Some(connection) = self.stations.map().get(station_id).cloned() else {
+            return unreachable("the charge point is not connected");
         };
-        connection
-            .calls
-            .send(call)
+        let (told, waits) = oneshot::channel();
+        let order = StationCall::Order {
+            device: device.id.clone(),
+            target,
+            told,
+        };
+        if connection.calls.send(order).await.is_err() {
+            return unreachable("the charge point is not connected");
+        }
+        waits
             .await
-            .map_err(|_| StationCallError::NotConnected)?;
-        answered.await.map_err(|_| StationCallError::DroppedOff)
+            .unwrap_or_else(|_| unreachable("the charge point dropped off before it answered"))
+    }
+
+    /// Has one of a station's devices say how it is. Nothing is lost if it is not here, or has much
+    /// to answer: it says so by itself when something changes.
+    pub(crate) fn ask_station(&self, device: &VendorDevice) {
+        let station_id = device.id.split('#').next().unwrap_or_default();
+        let connection = self.stations.map().get(station_id).cloned();
+        if let Some(connection) = connection {
+            let device = device.id.clone();
+            let _ = connection.calls.try_send(StationCall::Ask { device });
+        }
     }
 
     /// Commits what a step said and sends what it answers. False once nothing can be sent.
@@ -224,7 +228,7 @@ impl Engine {
         account: AccountId,
         step: Step,
         outbound: &mpsc::Sender<String>,
-        waiting: &mut HashMap<String, oneshot::Sender<ocpp::Answer>>,
+        waiting: &mut Waiting,
     ) -> bool {
         self.drifts.note(INTEGRATION, &step.drift, self.now());
         if !step.observations.is_empty()
@@ -238,7 +242,7 @@ impl Engine {
             && let Some(waits) = waiting.remove(&answer.id)
         {
             // Nobody waits any more: then nobody needs the answer.
-            let _ = waits.send(answer);
+            drop(waits.send(ocpp::told(&answer)));
         }
         for reply in step.replies {
             if outbound.send(reply).await.is_err() {
@@ -356,6 +360,39 @@ impl Engine {
         if let Err(error) = result.await {
             tracing::error!(account.id = %account, error = %chain(&error), "link session not finished");
         }
+    }
+}
+
+/// Makes a call on a session, and remembers who waits for its answer. No frame: another call is
+/// outstanding, this one follows it.
+fn make_call(
+    session: &mut Session,
+    call: StationCall,
+    now: Timestamp,
+    waiting: &mut Waiting,
+) -> Step {
+    let frame = match call {
+        StationCall::Order {
+            device,
+            target,
+            told,
+        } => match session.order(&device, &target, now) {
+            Ok((id, frame)) => {
+                waiting.insert(id, told);
+                frame
+            }
+            Err(outcome) => {
+                // Nobody waits any more: then nobody needs the answer.
+                drop(told.send(outcome));
+                // What is missing it may tell now.
+                return session.ask(&device, now);
+            }
+        },
+        StationCall::Ask { device } => return session.ask(&device, now),
+    };
+    Step {
+        replies: non_empty(frame),
+        ..Step::default()
     }
 }
 

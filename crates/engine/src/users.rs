@@ -2,15 +2,17 @@
 
 use livewatt_domain::{
     account::{Account, AccountStatus},
+    action::{SendOutcome, Withdrawn},
     id::{AccountId, ClientId, UserId},
     kind::DeviceKind,
     vendor::VendorName,
 };
 use livewatt_store::{
-    AccountChange, AccountsOf, CredentialsChange, DeviceChange, Page, PageRequest, StoreError, User,
+    AccountChange, AccountsOf, CredentialsChange, DeviceChange, Page, PageRequest, PendingOf,
+    StoreError, User,
 };
 
-use crate::{Engine, EngineError, EngineResult, cluster::Letter};
+use crate::{Engine, EngineError, EngineResult, actions::update, cluster::Letter};
 
 /// Longest wait for a vendor that is told that an account is given up.
 const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);
@@ -115,6 +117,13 @@ impl Engine {
                 credentials: CredentialsChange::Erase,
                 schedule: None,
             });
+            let pending = PendingOf::Account(account.id);
+            for stored in self.store.pending_actions(pending).await? {
+                let mut action = stored.action.clone();
+                let what = "the user's authorization was deleted".to_owned();
+                action.answered(SendOutcome::Refused(what), self.now());
+                unit.actions.push(update(&stored, action));
+            }
             self.commit(client, unit).await?;
             self.forget_station(&account).await;
         }
@@ -186,6 +195,13 @@ impl Engine {
             if is_hit(&device.vendor, device.kind()) {
                 if account.status != AccountStatus::Deauthorized {
                     unit.events.push(self.event_maker(now).deleted(&device));
+                }
+                let pending = PendingOf::Device(device.id);
+                for stored in self.store.pending_actions(pending).await? {
+                    let mut action = stored.action.clone();
+                    // It is pending, so it can be.
+                    let _ = action.cancel(Withdrawn::DeviceGone, now);
+                    self.put_action(&mut unit, &stored, action);
                 }
                 unit.devices.push(DeviceChange::Delete {
                     id: device.id,

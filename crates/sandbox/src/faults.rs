@@ -66,6 +66,8 @@ pub enum FaultKind {
     LostPush,
     /// Commands are accepted and never obeyed.
     CommandIgnored,
+    /// Commands are said to be done at once, and are never obeyed.
+    CommandLied,
     /// Commands are obeyed late.
     CommandSlow {
         /// Virtual seconds on top of the usual delay.
@@ -92,6 +94,7 @@ impl FaultKind {
             FaultKind::OutOfOrderPush => "out_of_order_push",
             FaultKind::LostPush => "lost_push",
             FaultKind::CommandIgnored => "command_ignored",
+            FaultKind::CommandLied => "command_lied",
             FaultKind::CommandSlow { .. } => "command_slow",
         }
     }

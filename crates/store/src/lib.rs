@@ -11,6 +11,7 @@
 //!   seen position `p` never later finds an event at or below `p`.
 //! - A device row changes only from the version its writer had read.
 
+mod actions;
 mod cluster;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
@@ -25,6 +26,7 @@ mod transfer;
 mod types;
 mod values;
 
+pub use actions::{ActionChange, PendingOf, StoredAction};
 pub use cluster::{
     Cluster, ClusterView, Lease, Letter, Node, NodeStatus, StationSocket, StoredLetter,
     UnknownWake, Wake,
@@ -46,7 +48,9 @@ use livewatt_domain::{
     client::Client,
     device::{Device, DeviceText},
     history::Piece,
-    id::{AccountId, ChargingSessionId, ClientId, DeviceId, LocationId, UserId, WebhookId},
+    id::{
+        AccountId, ActionId, ChargingSessionId, ClientId, DeviceId, LocationId, UserId, WebhookId,
+    },
     kind::DeviceKind,
     link::LinkSession,
     location::Location,
@@ -190,6 +194,19 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         })
     }
 
+    // ---- actions ----------------------------------------------------------------------------
+
+    /// An action of a client.
+    async fn find_action(
+        &self,
+        client: ClientId,
+        id: ActionId,
+    ) -> StoreResult<Option<StoredAction>>;
+    /// The newest action of a device, pending or not.
+    async fn newest_action(&self, device: DeviceId) -> StoreResult<Option<StoredAction>>;
+    /// Pending actions, oldest first.
+    async fn pending_actions(&self, of: PendingOf) -> StoreResult<Vec<StoredAction>>;
+
     // ---- locations --------------------------------------------------------------------------
 
     /// Adds a Location. False if its user has as many as a user can have; fails with
@@ -282,8 +299,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// them before can no longer commit.
     async fn take_fences(&self) -> StoreResult<Fences>;
     /// Writes a unit of work; returns the position of its last event. Fails with
-    /// [`StoreError::Conflict`] and writes nothing if a device is not at its expected version, or
-    /// with [`StoreError::Fenced`] if the partition has a newer owner.
+    /// [`StoreError::Conflict`] and writes nothing if a device or an action is not as it was read,
+    /// or with [`StoreError::Fenced`] if the partition has a newer owner.
     async fn commit(&self, unit: UnitOfWork) -> StoreResult<Option<Position>>;
     /// Writes what moved without being worth an event. Rows of devices that have moved on to
     /// another version, or are gone, are passed over.
@@ -379,7 +396,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// When the newest event of all was made, by the clock of then; `None` if there is none.
     async fn newest_event_at(&self) -> StoreResult<Option<Timestamp>>;
     /// Drops the whole time slices of the log that ended before `keep_from`; returns how many. Also
-    /// forgets delivery attempts, ended link sessions, sums of ages and ended breaches of before.
+    /// forgets delivery attempts, ended link sessions and actions, sums of ages and ended breaches
+    /// of before.
     /// `now` tells which slices are dated in the future, by a clock that was wrong.
     async fn prune(&self, keep_from: Timestamp, now: Timestamp) -> StoreResult<u32>;
 

@@ -15,7 +15,7 @@ use livewatt_domain::{
     webhook::{DeliveryAttempt, Lane, Position},
 };
 
-use crate::cluster::Letter;
+use crate::{actions::ActionChange, cluster::Letter};
 
 /// An access token as it is kept: only its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -278,6 +278,8 @@ pub struct UnitOfWork {
     pub accounts: Vec<AccountChange>,
     /// Devices.
     pub devices: Vec<DeviceChange>,
+    /// Actions.
+    pub actions: Vec<ActionChange>,
     /// Events, in the order in which they are to be read.
     pub events: Vec<Event>,
     /// A link session that thereby reaches this state.
@@ -298,6 +300,7 @@ impl UnitOfWork {
             fence,
             accounts: Vec::new(),
             devices: Vec::new(),
+            actions: Vec::new(),
             events: Vec::new(),
             link_session: None,
             histories: Vec::new(),
@@ -310,6 +313,7 @@ impl UnitOfWork {
     pub const fn is_empty(&self) -> bool {
         self.accounts.is_empty()
             && self.devices.is_empty()
+            && self.actions.is_empty()
             && self.events.is_empty()
             && self.link_session.is_none()
             && self.histories.is_empty()

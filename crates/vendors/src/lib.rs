@@ -11,6 +11,7 @@
 
 pub mod budget;
 pub mod catalogue;
+pub mod command;
 pub mod harvest;
 pub mod helios;
 pub mod http;
@@ -29,6 +30,7 @@ pub mod vendor;
 pub mod volta;
 
 pub use budget::{BudgetScope, BudgetSpec, Budgets, OverBudget, Spent};
+pub use command::CommandOutcome;
 pub use harvest::{AccountOutcome, DeviceTrouble, Harvest, Inventory, ProductionTold};
 pub use http::{CallError, Caller, HttpOptions, HttpPool, HttpSetupError, Priority, Response};
 pub use link::{

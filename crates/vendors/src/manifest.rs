@@ -1,6 +1,6 @@
 //! What is fixed about an integration, as data.
 
-use livewatt_domain::{cadence::CadencePolicy, kind::DeviceKind, scope::Scope};
+use livewatt_domain::{action::Timing, cadence::CadencePolicy, kind::DeviceKind, scope::Scope};
 
 use crate::budget::BudgetSpec;
 
@@ -42,6 +42,8 @@ pub struct Manifest {
     pub reads: ReadShape,
     /// How often the vendor may or need be asked.
     pub cadence: CadencePolicy,
+    /// How long its devices may take to do what they are told, and when they are told again.
+    pub actions: Timing,
     /// The vendor's quotas.
     pub budgets: Vec<BudgetSpec>,
     /// The scopes it can serve.

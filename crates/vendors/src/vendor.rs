@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use livewatt_domain::{
-    clock::Clock, device::VendorDevice, entropy::Entropy, production::Period, zone::Zone,
+    action::Target, clock::Clock, device::VendorDevice, entropy::Entropy, production::Period,
+    zone::Zone,
 };
 use url::Url;
 
 use crate::{
+    command::CommandOutcome,
     harvest::{AccountOutcome, Harvest, ProductionTold},
     http::Caller,
     link::{Credentials, LinkInput, LinkOutcome, LinkProblem},
@@ -86,6 +88,17 @@ pub trait Vendor: Send + Sync + std::fmt::Debug + 'static {
 
     /// Reads an account. Whatever succeeded is in the harvest.
     async fn read(&self, cx: AccountContext<'_>, wanted: &Wanted) -> Harvest;
+
+    /// Tells a device what to do. Says what the vendor made of it, which proves nothing of the device.
+    /// Repeating a command does no harm.
+    async fn command(
+        &self,
+        _cx: AccountContext<'_>,
+        _device: &VendorDevice,
+        _target: &Target,
+    ) -> CommandOutcome {
+        CommandOutcome::refused("devices of this vendor cannot be told what to do")
+    }
 
     /// Called after linking and relinking: asks the vendor to push to `callback_url`. Does nothing
     /// for vendors that do not push.

@@ -1,5 +1,6 @@
 //! The operations, a file per group. Which path leads to which is in `operations`.
 
+pub(crate) mod actions;
 pub(crate) mod devices;
 pub(crate) mod events;
 pub(crate) mod freshness;

@@ -10,7 +10,7 @@ use livewatt_domain::kind::DeviceKind;
 
 use super::{
     Answer, Auth, BAD_INPUT, Content, HISTORY, NO_CONTENT, NO_DEVICE, Operation, PAGE, PRODUCTION,
-    ok,
+    actions::action_rows, ok,
 };
 use crate::{
     extract::{Caller, JsonBody, PathArg, QueryArgs},
@@ -198,6 +198,7 @@ pub(super) fn device_rows(kind: DeviceKind) -> Vec<Operation> {
         .body(Content::Json(body))
         .answers([ok(names.schema), BAD_INPUT, NO_DEVICE])
     }));
+    rows.extend(action_rows(kind, names.id));
     rows
 }
 

@@ -3,6 +3,7 @@
 //! Names and paths are the contract's. The operations of the six kinds are rows written once, with
 //! the kind as data; only their operation IDs differ in ways that no rule explains.
 
+mod actions;
 mod kinds;
 mod places;
 mod rows;
@@ -286,6 +287,12 @@ const fn refusal(status: u16, summary: &'static str) -> Answer {
 const NO_USER: Answer = refusal(404, "User does not exist");
 const NO_DEVICE: Answer = refusal(404, "Asset not found");
 const NO_LOCATION: Answer = refusal(404, "Location not found");
+const NO_ACTION: Answer = refusal(404, "Action not found");
+const NO_SCOPE: Answer = refusal(403, "The user has not granted control of the device");
+const IMPOSSIBLE: Answer = refusal(
+    400,
+    "The input is not valid, or the device cannot do that now",
+);
 const NO_WEBHOOK: Answer = refusal(404, "Webhook not found");
 const BAD_INPUT: Answer = refusal(400, "The input is not valid");
 const TOO_MANY_ATTEMPTS: Answer = refusal(429, "Too many attempts have failed; see Retry-After");

@@ -50,6 +50,7 @@ impl MadeUp {
             }],
             is_one_brand_per_account: true,
             reads: ReadShape::WholeAccount,
+            actions: livewatt_domain::action::Timing::default(),
             cadence: CadencePolicy {
                 shortest: None,
                 reconcile: None,

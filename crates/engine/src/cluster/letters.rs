@@ -58,6 +58,11 @@ pub(crate) enum Letter {
         device: DeviceId,
         location: Option<LocationId>,
     },
+    /// The action of a device was made, replaced or withdrawn.
+    Acted {
+        account: AccountId,
+        device: DeviceId,
+    },
     /// The account is given up: its vendor is to be told while the credentials are there.
     LetGo { account: AccountId },
 }
@@ -71,6 +76,7 @@ impl Letter {
             | Self::Changed { account }
             | Self::Place { account, .. }
             | Self::Assign { account, .. }
+            | Self::Acted { account, .. }
             | Self::LetGo { account } => *account,
         }
     }
@@ -170,6 +176,10 @@ impl Engine {
             }
             Letter::Hint { device, .. } => {
                 self.hint_here(account, device);
+                Ok(())
+            }
+            Letter::Acted { device, .. } => {
+                self.see_to(account, device);
                 Ok(())
             }
             Letter::Changed { .. } => self.reload_account(account).await,

@@ -37,7 +37,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Loads what belongs to partitions: what was spent of budgets, accounts, webhooks.
+    /// Loads what belongs to partitions: what was spent of budgets, accounts, webhooks, actions.
     pub(crate) async fn load_partitions(&self, taken: &Partitions) -> EngineResult<()> {
         let spent = self.store.budget_usage(*taken).await?;
         self.budgets
@@ -46,6 +46,7 @@ impl Engine {
         self.known_places.forget_all();
         self.load_fleet(taken).await?;
         self.load_webhooks(taken).await?;
+        self.load_actions(taken).await?;
         if let Some(members) = &self.membership {
             members.inbox.notify_one();
         }
@@ -65,8 +66,14 @@ impl Engine {
         }
         self.fleet.begin_leaving(given);
         self.deliveries.begin_leaving(given);
+        self.actions.begin_leaving(given);
+        let is_busy = || {
+            self.fleet.is_busy(given)
+                || self.deliveries.is_busy(given)
+                || self.actions.is_busy(given)
+        };
         let drained = async {
-            while self.fleet.is_busy(given) || self.deliveries.is_busy(given) {
+            while is_busy() {
                 tokio::time::sleep(GLANCE).await;
             }
         };
@@ -108,6 +115,7 @@ impl Engine {
     fn forget_partitions(&self, gone: &Partitions) {
         self.fleet.drop_partitions(gone);
         self.deliveries.drop_partitions(gone);
+        self.actions.drop_partitions(gone);
         self.budgets.forget_partitions(gone);
     }
 }

@@ -304,6 +304,13 @@ impl Fleet {
             .unwrap_or(false)
     }
 
+    /// The same for a device that was told something, however short ago it was read. False if there is
+    /// nothing to fetch, or not now.
+    pub(crate) fn read_soon(&self, account: AccountId, device: DeviceId, now: Timestamp) -> bool {
+        let look = |slot: &mut AccountSlot| slot.hint(device, now.into(), SignedDuration::ZERO);
+        self.update(account, look).unwrap_or(false)
+    }
+
     /// What is known of a device's schedule, for people to read.
     pub(crate) fn describe(&self, account: AccountId, device: DeviceId) -> SlotView {
         self.read(account, |slot| slot.view(device))

@@ -1,6 +1,10 @@
 //! Credentials of accounts: opened, refreshed, and given up.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::{Duration, Instant},
+};
 
 use livewatt_domain::{
     account::{Account, AccountSchedule, AccountStatus},
@@ -21,8 +25,27 @@ const HOLD: Duration = Duration::from_secs(600);
 /// Time between two tries.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// The accounts whose login is being refreshed: reads and commands of one account meet here.
+#[derive(Debug, Default)]
+pub(crate) struct Refreshing(Mutex<HashMap<AccountId, Weak<tokio::sync::Mutex<()>>>>);
+
+impl Refreshing {
+    /// Waits until nobody else refreshes the login of an account.
+    async fn alone(&self, account: AccountId) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.retain(|_, turn| turn.strong_count() > 0);
+            let known = turns.get(&account).and_then(Weak::upgrade);
+            let turn = known.unwrap_or_default();
+            turns.insert(account, Arc::downgrade(&turn));
+            turn
+        };
+        turn.lock_owned().await
+    }
+}
+
 /// What came of refreshing.
-pub(super) enum Refreshed {
+pub(crate) enum Refreshed {
     /// Stored, and to be used from now on.
     Fresh(Secret),
     /// The vendor will not have us any more.
@@ -50,14 +73,20 @@ impl Engine {
             .map_err(|error| EngineError::internal("credentials cannot be opened", error))
     }
 
-    /// Refreshes the login of an account. At most one at a time: the account is being fetched by
-    /// this task alone.
-    pub(super) async fn refresh(
+    /// Refreshes the login of an account, once for all who found it expired at the same time.
+    pub(crate) async fn refresh(
         &self,
         account: &Account,
         vendor: &SharedVendor,
         cx: AccountContext<'_>,
     ) -> EngineResult<Refreshed> {
+        let _alone = self.refreshing.alone(account.id).await;
+        if let Some((stored, sealed)) = self.store.account_to_fetch(account.id).await?
+            && stored.credentials_version != account.credentials_version
+            && sealed.is_some()
+        {
+            return Ok(Refreshed::Fresh(self.open_sealed(account.id, sealed)?));
+        }
         // What may not be stored must not be asked for: a token that rotates is good for one refresh.
         self.own_fence(account.id)?;
         match vendor.refresh(cx).await {

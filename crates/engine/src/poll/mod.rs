@@ -8,7 +8,7 @@
 //!   user's credentials are dead, only the refusal to refresh is.
 
 pub(crate) mod breaker;
-mod credentials;
+pub(crate) mod credentials;
 pub(crate) mod load;
 pub(crate) mod schedule;
 pub(crate) mod waiting;
@@ -224,7 +224,9 @@ impl Engine {
             .note(plan.integration, &harvest.drift, self.now());
         let verdict = Verdict::of(&harvest.account);
         let is_unreachable = self.is_losing_touch(account.id, &verdict);
-        if verdict.is_ok() && self.is_all_known(account.id, &harvest) {
+        // What an action waits for is held against each answer, also against one that repeats itself.
+        let is_awaited = self.actions.concern(account.id);
+        if verdict.is_ok() && !is_awaited && self.is_all_known(account.id, &harvest) {
             self.confirm_known(account.id, &harvest);
             return Ok(verdict);
         }

@@ -210,6 +210,16 @@ pub const METRICS: &[Metric] = &[
         normal: "as customers please",
     },
     Metric {
+        name: "livewatt_commands_total",
+        kind: Kind::Counter,
+        labels: &["integration", "outcome"],
+        unit: "commands",
+        tells: "Commands to devices, by what their vendor made of them: `accepted`, `alreadySo`, \
+                `deviceUnreachable`, `throttled`, `failed`, `refused`; that one was accepted says \
+                nothing of the device",
+        normal: "mostly `accepted`",
+    },
+    Metric {
         name: "livewatt_accounts",
         kind: Kind::Gauge,
         labels: &["integration", "status"],

@@ -7,6 +7,7 @@
     reason = "tests are read, not called, and one that cannot go on must say where"
 )]
 
+mod actions;
 mod backup;
 mod bench;
 mod cli;

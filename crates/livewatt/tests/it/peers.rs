@@ -11,8 +11,9 @@ use livewatt::{
     serve::{ServeOptions, Server},
 };
 use livewatt_domain::id::UserId;
+use livewatt_engine::link::LinkStep;
 use livewatt_sandbox::{AccountSpec, Cloud};
-use livewatt_vendors::Secret;
+use livewatt_vendors::{LinkInput, Secret};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -284,6 +285,113 @@ async fn a_charge_point_is_claimed_charges_and_drops_off() {
             .all(|name| *name == "user:charger:updated"),
         "{names:?}"
     );
+    live.server.shut_down().await.unwrap();
+}
+
+/// The charger of a user that was linked without a browser, and its station, which says who it is.
+async fn plugged_station(live: &Live) -> (String, Program) {
+    let scopes = json!(["charger:read:data", "charger:control:charging"]);
+    let only = json!({ "vendorType": "charger", "scopes": scopes });
+    let link_url = link_session(&live.api, "ann", only).await;
+    let token = link_url.rsplit('/').next().unwrap();
+    let engine = &live.server.engine;
+    engine.link_consent(token).await.unwrap();
+    engine.link_choose(token, "ocpp", "WALLBOX").await.unwrap();
+    let step = engine.link_step(token, LinkInput::Begin).await.unwrap();
+    let LinkStep::Instructions { rows } = step else {
+        panic!("no instructions: {step:?}");
+    };
+    let row = |name: &str| {
+        let mut rows = rows.iter();
+        rows.find(|(label, _)| *label == name).unwrap().1.clone()
+    };
+    let (id, password) = (row("Charge point ID"), row("Password"));
+    let mut station = Program::start(
+        "charge_point.py",
+        &[
+            "--url",
+            &row("Server address (URL)"),
+            "--id",
+            &id,
+            "--password",
+            &password,
+            "--listen-control",
+        ],
+    );
+    station.json().await;
+    station.tell("wait TriggerMessage 3").await;
+    station.tell("boot").await;
+    station.tell("preparing").await;
+    let charger = live
+        .charger_becomes("plugged in", |c| state(c) == "PLUGGED_IN:INITIALIZING")
+        .await;
+    (charger["id"].as_str().unwrap().to_owned(), station)
+}
+
+/// Waits until an action of a charger is over.
+async fn action_ends(live: &Live, action: &Value) -> Value {
+    let path = format!("/chargers/actions/{}", action["id"].as_str().unwrap());
+    let mut ended = Value::Null;
+    eventually("the action is over", async || {
+        ended = live.api.get(&path).await.expect_status(200);
+        ended["state"] != "PENDING"
+    })
+    .await;
+    ended
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_charge_point_does_what_it_is_told() {
+    let live = Live::start().await;
+    let (charger, mut station) = plugged_station(&live).await;
+    let tell = async |what: &str, body: Value| {
+        let path = format!("/chargers/{charger}/{what}");
+        live.api.post(&path, Some(body)).await.expect_status(200)
+    };
+    let confirmed = async |action: &Value| {
+        let ended = action_ends(&live, action).await;
+        assert_eq!(ended["state"], "CONFIRMED", "{ended:#}");
+    };
+    let start = tell("charging", json!({ "action": "START" })).await;
+    let said = station.tell("wait RemoteStartTransaction").await;
+    assert_eq!(said["status"], "Charging", "{said}");
+    confirmed(&start).await;
+
+    let limit = tell("max-current", json!({ "maxCurrent": 13 })).await;
+    let said = station.tell("wait SetChargingProfile").await;
+    assert_eq!(said["limit"], 13.0);
+    confirmed(&limit).await;
+    let told = live
+        .charger_becomes("limited", |c| c["chargeState"]["maxCurrent"] == 13.0)
+        .await;
+    assert_eq!(state(&told), "PLUGGED_IN:CHARGING");
+
+    let stop = tell("charging", json!({ "action": "STOP" })).await;
+    let said = station.tell("wait RemoteStopTransaction").await;
+    assert_eq!(said["transaction"], Value::Null, "{said}");
+    confirmed(&stop).await;
+    live.charger_becomes("stopped", |c| state(c) == "PLUGGED_IN:STOPPED")
+        .await;
+
+    // It rejects what it cannot do, and then is gone: the action waits for it, and can be withdrawn.
+    station.tell("start").await;
+    live.charger_becomes("charging", |c| state(c) == "PLUGGED_IN:CHARGING")
+        .await;
+    station.tell("drop").await;
+    live.charger_becomes("dropped off", |c| c["isReachable"] == false)
+        .await;
+    let stop = tell("charging", json!({ "action": "STOP" })).await;
+    let path = format!("/chargers/actions/{}", stop["id"].as_str().unwrap());
+    assert_eq!(
+        live.api.get(&path).await.expect_status(200)["state"],
+        "PENDING"
+    );
+    let cancelled = live.api.post(&format!("{path}/cancel"), None).await;
+    assert_eq!(cancelled.expect_status(200)["state"], "CANCELLED");
+    station.tell("connect").await;
+    live.charger_becomes("back", |c| c["isReachable"] == true)
+        .await;
+    station.finish().await;
     live.server.shut_down().await.unwrap();
 }
 

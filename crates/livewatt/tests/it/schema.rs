@@ -45,6 +45,8 @@ async fn known(world: &World) -> BTreeMap<String, Vec<String>> {
     ] {
         known.insert(variable.to_owned(), vec![value.to_owned()]);
     }
+    // By kind, as they are asked for: see the program.
+    known.insert("actionId".to_owned(), Vec::new());
     for operation in operations() {
         for segment in operation.path.split('/') {
             let variable = segment.strip_prefix('{').and_then(|s| s.strip_suffix('}'));
@@ -72,6 +74,17 @@ async fn every_answer_is_one_that_the_document_promises() {
     }
     world
         .advance(livewatt_domain::SignedDuration::from_mins(1))
+        .await;
+    // What stands at home unplugged can neither be started nor stopped.
+    for account in world.sandbox.accounts(None) {
+        for device in account.devices {
+            if matches!(device.kind.as_str(), "vehicle" | "charger") {
+                world.plug(&device.id, true).await;
+            }
+        }
+    }
+    world
+        .advance(livewatt_domain::SignedDuration::from_mins(8))
         .await;
     let gone = world.api.delete("/users/cut-off/authorization").await;
     gone.expect_status(204);

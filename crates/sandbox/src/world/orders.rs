@@ -47,6 +47,17 @@ pub(crate) enum OrderState {
     Failed(&'static str),
 }
 
+impl OrderState {
+    /// In the words of volta, with the reason of a failure.
+    pub(crate) fn words(&self) -> (&'static str, Option<&'static str>) {
+        match self {
+            OrderState::Accepted => ("accepted", None),
+            OrderState::Done => ("done", None),
+            OrderState::Failed(reason) => ("failed", Some(reason)),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
     pub(crate) account: String,
@@ -81,10 +92,11 @@ impl World {
         delay: i64,
     ) -> String {
         let mut due = self.now().div_euclid(1000) + delay;
-        let mut ignored = false;
+        let (mut ignored, mut lied) = (false, false);
         for fault in self.active_faults(cloud, account, Some(device)) {
             match fault.spec.kind {
                 FaultKind::CommandIgnored => ignored = true,
+                FaultKind::CommandLied => lied = true,
                 FaultKind::CommandSlow { seconds } => due += seconds,
                 _ => continue,
             }
@@ -98,13 +110,18 @@ impl World {
             act,
             due,
             ignored,
-            state: OrderState::Accepted,
+            state: match lied {
+                true => OrderState::Done,
+                false => OrderState::Accepted,
+            },
         };
         if self.orders.all.len() >= KEPT + self.orders.pending.len() {
             self.orders.all.pop_first();
         }
         self.orders.all.insert(id.clone(), order);
-        self.orders.pending.push(id.clone());
+        if !lied {
+            self.orders.pending.push(id.clone());
+        }
         id
     }
 

@@ -281,6 +281,18 @@ async fn commands_are_ignored_or_late() {
     bench.advance(600).await;
     assert_eq!(limit(), 80);
     bench.sandbox.drop_all_faults().await;
+    let lied = FaultSpec::new(FaultKind::CommandLied).times(1);
+    bench.sandbox.add_fault(Cloud::Volta, lied).await.unwrap();
+    let said: serde_json::Value = set_limit(60).await.json().await.unwrap();
+    assert_eq!(said["state"], "done");
+    bench.advance(600).await;
+    assert_eq!(limit(), 80);
+    let path = format!(
+        "/volta/v1/commands/{}",
+        said["command_id"].as_str().unwrap()
+    );
+    assert_eq!(bench.get_json(&path, &token).await["state"], "done");
+    bench.sandbox.drop_all_faults().await;
     let slow = FaultSpec::new(FaultKind::CommandSlow { seconds: 120 });
     bench.sandbox.add_fault(Cloud::Volta, slow).await.unwrap();
     set_limit(70).await;

@@ -5,6 +5,7 @@
 //! verbs for what happens to them.
 
 pub mod accounts;
+pub mod actions;
 pub mod ages;
 pub mod clients;
 pub mod energy;
@@ -130,6 +131,12 @@ macro_rules! store_contract {
                 another_filter_drops_what_is_under_way,
                 a_step_is_written_whole,
                 are_deleted_with_their_lanes;
+            actions:
+                are_found_and_change_as_they_were_read,
+                are_pending_one_a_device,
+                are_there_with_their_events_or_not,
+                follow_their_device,
+                go_with_their_user_and_with_time;
             locations:
                 change_in_parts,
                 need_their_user,

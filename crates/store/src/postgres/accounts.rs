@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use livewatt_domain::{
     account::{Account, AccountSchedule},
-    id::{AccountId, ClientId},
+    id::{AccountId, ClientId, UserId},
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -95,26 +95,21 @@ pub(super) async fn credentials(
 /// those that are saved.
 pub(super) async fn lock(
     connection: &mut PgConnection,
-    saved: &[&Account],
+    users: &[(ClientId, &UserId)],
     ids: Vec<Uuid>,
 ) -> StoreResult<HashMap<Uuid, u64>> {
-    if !saved.is_empty() {
-        let users = sql("select 1 from users
+    if !users.is_empty() {
+        let lock = sql("select 1 from users
              where (client_id, id) in (select * from unnest($1::uuid[], $2::text[]))
              order by client_id, id for key share")
+        .bind(users.iter().map(|(client, _)| client.0).collect::<Vec<_>>())
         .bind(
-            saved
+            users
                 .iter()
-                .map(|account| account.client_id.0)
-                .collect::<Vec<_>>(),
-        )
-        .bind(
-            saved
-                .iter()
-                .map(|account| account.user_id.as_str())
+                .map(|(_, id)| id.to_string())
                 .collect::<Vec<_>>(),
         );
-        execute(connection, users).await?;
+        execute(connection, lock).await?;
     }
     if ids.is_empty() {
         return Ok(HashMap::new());

@@ -1,6 +1,7 @@
 //! The store in a PostgreSQL database, version 15 or later, for any number of processes.
 
 mod accounts;
+mod actions;
 mod ages;
 mod clients;
 mod commit;

@@ -62,7 +62,7 @@ pub(super) async fn remember(
         .map_err(unreadable("setting"))
 }
 
-/// Forgets delivery attempts and link sessions that ended before a moment.
+/// Forgets delivery attempts, link sessions and actions that ended before a moment.
 pub(super) async fn forget_before(
     connection: &mut PgConnection,
     moment: Timestamp,
@@ -72,6 +72,8 @@ pub(super) async fn forget_before(
                  (select number from delivery_attempts where at < $1 order by number for update)"),
         sql("delete from link_sessions where id in
                  (select id from link_sessions where expires_at < $1 order by id for update)"),
+        sql("delete from actions where id in
+                 (select id from actions where ended_at < $1 order by id for update)"),
     ] {
         execute(connection, forget.bind(moment.as_millisecond())).await?;
     }

@@ -10,7 +10,9 @@ use livewatt_domain::{
     client::Client,
     device::Device,
     history::Piece,
-    id::{AccountId, ChargingSessionId, ClientId, DeviceId, LocationId, UserId, WebhookId},
+    id::{
+        AccountId, ActionId, ChargingSessionId, ClientId, DeviceId, LocationId, UserId, WebhookId,
+    },
     kind::DeviceKind,
     link::LinkSession,
     location::Location,
@@ -24,15 +26,16 @@ use livewatt_domain::{
 };
 
 use super::{
-    PostgresStore, accounts, ages, clients, devices, energy, exports, fences, fleet, links,
-    locations, log, operation, presence, production, sample_days, slices, tariffs, users, webhooks,
+    PostgresStore, accounts, actions, ages, clients, devices, energy, exports, fences, fleet,
+    links, locations, log, operation, presence, production, sample_days, slices, tariffs, users,
+    webhooks,
 };
 use crate::{
     AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, Cluster, ExportBehind,
     ExportStep, Fences, FleetAccount, FleetDevice, LaneStep, LocationChange, LocationPatch,
     LocationPrices, LocationPricing, LogPage, LogQuery, LostDevice, MarketUpload, Page,
-    PageRequest, PresenceFlush, ProductionDue, Quarter, SealedCredentials, Store, StoreFigures,
-    StoreResult, StoredToken, UnitOfWork, User, flush,
+    PageRequest, PendingOf, PresenceFlush, ProductionDue, Quarter, SealedCredentials, Store,
+    StoreFigures, StoreResult, StoredAction, StoredToken, UnitOfWork, User, flush,
 };
 
 #[async_trait]
@@ -217,6 +220,25 @@ impl Store for PostgresStore {
     ) -> StoreResult<Page<Device>> {
         let mut connection = self.read().await?;
         devices::list(&mut connection, client, user.as_ref(), kind, &page).await
+    }
+
+    async fn find_action(
+        &self,
+        client: ClientId,
+        id: ActionId,
+    ) -> StoreResult<Option<StoredAction>> {
+        let mut connection = self.read().await?;
+        actions::find(&mut connection, client, id).await
+    }
+
+    async fn newest_action(&self, device: DeviceId) -> StoreResult<Option<StoredAction>> {
+        let mut connection = self.read().await?;
+        actions::newest(&mut connection, device).await
+    }
+
+    async fn pending_actions(&self, of: PendingOf) -> StoreResult<Vec<StoredAction>> {
+        let mut connection = self.read().await?;
+        actions::pending(&mut connection, &of).await
     }
 
     async fn create_location(&self, location: Location) -> StoreResult<bool> {

@@ -4,7 +4,7 @@ use livewatt_domain::{partition::Partitions, webhook::Position};
 use rusqlite::{Connection, params};
 
 use super::{
-    accounts, ages, devices, energy, fleet, links, log, production,
+    accounts, actions, ages, devices, energy, fleet, links, log, production,
     statement::{execute, json, query_all, query_one, signed},
 };
 use crate::{
@@ -22,6 +22,7 @@ pub(super) fn commit(connection: &Connection, unit: &UnitOfWork) -> StoreResult<
     for change in &unit.devices {
         devices::change(connection, change)?;
     }
+    actions::save(connection, &unit.actions)?;
     for history in &unit.histories {
         energy::save(connection, history)?;
     }

@@ -1,6 +1,7 @@
 //! The store in a SQLite database: one file in a directory, for one process.
 
 mod accounts;
+mod actions;
 mod ages;
 mod backup;
 mod clients;

@@ -62,7 +62,7 @@ pub(super) fn remember(connection: &Connection, name: &str, value: &str) -> Stor
         .map_err(unreadable("setting"))
 }
 
-/// Forgets delivery attempts and link sessions that ended before a moment.
+/// Forgets delivery attempts, link sessions and actions that ended before a moment.
 pub(super) fn forget_before(connection: &Connection, moment: Timestamp) -> StoreResult<()> {
     let moment = params![moment.as_millisecond()];
     execute(
@@ -75,5 +75,6 @@ pub(super) fn forget_before(connection: &Connection, moment: Timestamp) -> Store
         "delete from link_sessions where expires_at < ?",
         moment,
     )?;
+    execute(connection, "delete from actions where ended_at < ?", moment)?;
     Ok(())
 }

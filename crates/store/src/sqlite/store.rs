@@ -8,7 +8,9 @@ use livewatt_domain::{
     client::Client,
     device::{Device, DeviceText},
     history::Piece,
-    id::{AccountId, ChargingSessionId, ClientId, DeviceId, LocationId, UserId, WebhookId},
+    id::{
+        AccountId, ActionId, ChargingSessionId, ClientId, DeviceId, LocationId, UserId, WebhookId,
+    },
     kind::DeviceKind,
     link::LinkSession,
     location::Location,
@@ -22,15 +24,15 @@ use livewatt_domain::{
 };
 
 use super::{
-    SqliteStore, accounts, ages, clients, commit, devices, energy, exports, fleet, links,
+    SqliteStore, accounts, actions, ages, clients, commit, devices, energy, exports, fleet, links,
     locations, log, operation, production, slices, tariffs, users, webhooks,
 };
 use crate::{
     AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, ExportBehind, ExportStep,
     Fences, FleetAccount, FleetDevice, LaneStep, LocationChange, LocationPatch, LocationPrices,
-    LocationPricing, LogPage, LogQuery, LostDevice, MarketUpload, Page, PageRequest, PresenceFlush,
-    ProductionDue, Quarter, SealedCredentials, Store, StoreError, StoreFigures, StoreResult,
-    StoredToken, UnitOfWork, User, flush,
+    LocationPricing, LogPage, LogQuery, LostDevice, MarketUpload, Page, PageRequest, PendingOf,
+    PresenceFlush, ProductionDue, Quarter, SealedCredentials, Store, StoreError, StoreFigures,
+    StoreResult, StoredAction, StoredToken, UnitOfWork, User, flush,
 };
 
 /// Rows of dropped slices deleted in one go: some tens of milliseconds.
@@ -204,6 +206,22 @@ impl Store for SqliteStore {
     ) -> StoreResult<Page<DeviceText>> {
         self.read(move |c| devices::list_texts(c, client, user.as_ref(), kind, &page))
             .await
+    }
+
+    async fn find_action(
+        &self,
+        client: ClientId,
+        id: ActionId,
+    ) -> StoreResult<Option<StoredAction>> {
+        self.read_row(move |c| actions::find(c, client, id)).await
+    }
+
+    async fn newest_action(&self, device: DeviceId) -> StoreResult<Option<StoredAction>> {
+        self.read_row(move |c| actions::newest(c, device)).await
+    }
+
+    async fn pending_actions(&self, of: PendingOf) -> StoreResult<Vec<StoredAction>> {
+        self.read(move |c| actions::pending(c, &of)).await
     }
 
     async fn create_location(&self, location: Location) -> StoreResult<bool> {

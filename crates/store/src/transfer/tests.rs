@@ -70,6 +70,8 @@ impl Installation {
         unit.devices.push(change);
         story.store.commit(unit).await?;
         story.keep_history(&device).await?;
+        let action = story.action(&device, 4 * 24 * 60 + 11);
+        story.act(vec![story.making(&action)]).await?;
         let home = story.settle(1).await?.id;
         story.keep_prices(home).await?;
         let webhook = story.webhook(1);

@@ -1,7 +1,7 @@
 //! The calls of helios.
 
 use livewatt_domain::production::Period;
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::{
@@ -69,6 +69,22 @@ impl Api<'_> {
         let mut url = self.api(&["inverters", inverter, "production"]);
         url.query_pairs_mut().append_pair(key, &period.to_string());
         self.caller.get(url).bearer(access).send().await
+    }
+
+    /// Tells a device of a site to do something; `device` is what the vendor calls its kind.
+    pub(super) async fn command(
+        &self,
+        access: &Secret,
+        site: &str,
+        device: &str,
+        command: &Value,
+    ) -> Result<Response, CallError> {
+        self.caller
+            .put(self.api(&["sites", site, device]))
+            .bearer(access)
+            .json(command)
+            .send()
+            .await
     }
 
     fn api(&self, what: &[&str]) -> Url {

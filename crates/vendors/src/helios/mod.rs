@@ -5,6 +5,7 @@
 //! (charger): client libraries of the contract know no other names than those.
 
 mod api;
+mod command;
 mod convert;
 mod wire;
 
@@ -12,13 +13,19 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use jiff::Timestamp;
 use livewatt_domain::{
-    cadence::CadencePolicy, device::VendorDevice, kind::DeviceKind, production::Period,
-    scope::Scope, zone::Zone,
+    action::{SendOutcome, Target, Timing},
+    cadence::CadencePolicy,
+    device::VendorDevice,
+    kind::DeviceKind,
+    production::Period,
+    scope::Scope,
+    zone::Zone,
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{
+    command::CommandOutcome,
     harvest::{AccountOutcome, Harvest, Inventory, ProductionTold},
     http::{Caller, Response},
     lenient::{self, Drift},
@@ -97,6 +104,7 @@ impl Helios {
                 shortest: None,
                 reconcile: None,
             },
+            actions: Timing::default(),
             budgets: Vec::new(),
         };
         Self { options, manifest }
@@ -163,6 +171,35 @@ impl Helios {
             usable_until: usable_until(now, life),
             sites,
         })
+    }
+
+    /// The site that a device is part of: the only one, or the one that tells of it.
+    async fn site_of(
+        &self,
+        caller: &Caller,
+        access: &Secret,
+        known: Vec<Site>,
+        device: &VendorDevice,
+    ) -> Result<Option<String>, AccountOutcome> {
+        let drift = &mut Drift::default();
+        let mut sites = match known.is_empty() {
+            true => self.sites(caller, access, drift).await?.0,
+            false => known,
+        };
+        if sites.len() == 1 {
+            return Ok(sites.pop().map(|site| site.id));
+        }
+        for site in sites {
+            let response = self.api(caller).live(access, &site.id).await?;
+            if response.status == 404 {
+                continue;
+            }
+            let told = convert::live(lenient::object(&response)?, &site, &response, drift);
+            if told.observations.iter().any(|seen| seen.device == *device) {
+                return Ok(Some(site.id));
+            }
+        }
+        Ok(None)
     }
 
     async fn read_sites(&self, cx: &AccountContext<'_>, access: &Secret, sites: &[Site]) -> Reads {
@@ -372,6 +409,31 @@ impl Vendor for Helios {
             kwh: Some(kwh),
             drift: drift.into_words(),
         })
+    }
+
+    async fn command(
+        &self,
+        cx: AccountContext<'_>,
+        device: &VendorDevice,
+        target: &Target,
+    ) -> CommandOutcome {
+        let Session { access, sites, .. } = match open::<Session>(cx.credentials) {
+            Some(session) if cx.clock.now() < session.usable_until => session,
+            _ => return AccountOutcome::LoginExpired.into(),
+        };
+        let Some((block, body)) = command::of(device.kind, target) else {
+            return CommandOutcome::refused("the device has no such command");
+        };
+        match self.site_of(cx.caller, &access, sites, device).await {
+            Ok(Some(site)) => {
+                let api = self.api(cx.caller);
+                CommandOutcome::of(api.command(&access, &site, block, &body).await)
+            }
+            Ok(None) => CommandOutcome::Answered(SendOutcome::Failed(
+                "the vendor does not know the device".to_owned(),
+            )),
+            Err(outcome) => outcome.into(),
+        }
     }
 
     fn calls_per_read(&self, devices: usize) -> u32 {

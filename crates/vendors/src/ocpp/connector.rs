@@ -15,6 +15,8 @@ pub(super) struct Connector {
     pub(super) start: Option<Value>,
     pub(super) register: Option<Register>,
     measures_power: bool,
+    /// It was told which current to keep to.
+    pub(super) is_limited: bool,
     /// Time of the newest meter value told of.
     pub(super) sampled_at: Option<Timestamp>,
     pub(super) state_told: Told,

@@ -19,6 +19,7 @@
 
 mod connector;
 mod convert;
+mod order;
 mod outbox;
 mod session;
 mod station;
@@ -30,7 +31,9 @@ mod tests;
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
-use livewatt_domain::{cadence::CadencePolicy, entropy::Entropy, kind::DeviceKind, scope::Scope};
+use livewatt_domain::{
+    action::Timing, cadence::CadencePolicy, entropy::Entropy, kind::DeviceKind, scope::Scope,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -44,6 +47,7 @@ use crate::{
     vendor::{AccountContext, LinkContext, RefreshOutcome, Vendor, Wanted},
 };
 
+pub use order::told;
 pub use outbox::CallFailure;
 pub use session::{Answer, Session, Step};
 
@@ -85,6 +89,7 @@ static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| Manifest {
         shortest: None,
         reconcile: None,
     },
+    actions: Timing::default(),
     budgets: Vec::new(),
     scopes: vec![Scope::ChargerReadData, Scope::ChargerControlCharging],
 });

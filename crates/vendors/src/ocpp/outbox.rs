@@ -25,6 +25,8 @@ pub enum CallFailure {
 pub(super) enum Origin {
     /// The session itself, to be told how things stand.
     Session,
+    /// The session itself, to be told what current a connector keeps to.
+    Limit(u32),
     /// Someone who waits for the answer.
     Caller,
 }
@@ -52,11 +54,11 @@ impl Outbox {
     /// before the session's own.
     pub(super) fn submit(&mut self, call: Outgoing, now: Timestamp) -> Option<String> {
         let place = match call.origin {
-            Origin::Session => self.waiting.len(),
+            Origin::Session | Origin::Limit(_) => self.waiting.len(),
             Origin::Caller => self
                 .waiting
                 .iter()
-                .position(|other| other.origin == Origin::Session)
+                .position(|other| other.origin != Origin::Caller)
                 .unwrap_or(self.waiting.len()),
         };
         self.waiting.insert(place, call);
@@ -94,7 +96,7 @@ impl Outbox {
 
     /// Gives up what the session itself still wanted to ask.
     pub(super) fn drop_own(&mut self) {
-        self.waiting.retain(|call| call.origin != Origin::Session);
+        self.waiting.retain(|call| call.origin == Origin::Caller);
     }
 
     /// Forgets everything.

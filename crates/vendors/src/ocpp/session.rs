@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use livewatt_domain::{
+    action::{SendOutcome, Target},
     entropy::Entropy,
     fact::{Observation, Presence},
     time::to_millisecond,
@@ -11,6 +12,7 @@ use livewatt_domain::{
 use serde_json::{Value, json};
 
 use super::{
+    order,
     outbox::{CallFailure, Origin, Outbox, Outgoing, Recent},
     station::{Station, Turn},
     wire::{self, Action, ErrorCode, Frame},
@@ -137,9 +139,54 @@ impl Session {
                     });
                 }
                 // It is deaf to this kind of question; what is waited for must not wait longer.
-                Origin::Session => self.outbox.drop_own(),
+                Origin::Session | Origin::Limit(_) => self.outbox.drop_own(),
             }
             step.replies.extend(self.outbox.release(now));
+        }
+        step
+    }
+
+    /// Tells one of the station's devices what to do. Returns the ID of the call and the frame to send,
+    /// as [`Self::call`] does; [`told`](super::told) says what its answer means.
+    ///
+    /// # Errors
+    /// What that comes to if there is nothing to send.
+    pub fn order(
+        &mut self,
+        device: &str,
+        target: &Target,
+        now: Timestamp,
+    ) -> Result<(String, String), SendOutcome> {
+        let connector = self.station.connector_of(device).ok_or_else(|| {
+            SendOutcome::Unreachable("the charge point has no such connector".to_owned())
+        })?;
+        let transaction = self.station.transaction(connector);
+        let (action, payload) = order::call(connector, target, transaction, now)?;
+        if matches!(target, Target::MaxCurrent(_)) {
+            self.station.limits(connector);
+        }
+        Ok(self.call(action, payload, now))
+    }
+
+    /// Asks how one of the station's devices is now: its status, its meter, and, if it was told one, the
+    /// current that it keeps to.
+    pub fn ask(&mut self, device: &str, now: Timestamp) -> Step {
+        let mut step = Step::default();
+        let Some(connector) = self.station.connector_of(device) else {
+            return step;
+        };
+        let now = to_millisecond(now);
+        for message in ["StatusNotification", "MeterValues"] {
+            let payload = json!({ "requestedMessage": message, "connectorId": connector });
+            let call = self.outgoing("TriggerMessage", &payload, Origin::Session);
+            step.replies.extend(self.outbox.submit(call, now));
+        }
+        if self.station.is_limited(connector) {
+            let payload = json!({
+                "connectorId": connector, "duration": 60, "chargingRateUnit": "A",
+            });
+            let call = self.outgoing("GetCompositeSchedule", &payload, Origin::Limit(connector));
+            step.replies.extend(self.outbox.submit(call, now));
         }
         step
     }
@@ -209,6 +256,10 @@ impl Session {
             Origin::Caller => turn.step.answered = Some(Answer { id, result }),
             Origin::Session if is_unknown_question(&result) => self.outbox.drop_own(),
             Origin::Session => {}
+            Origin::Limit(connector) => {
+                let limit = result.ok().and_then(|payload| order::limit(&payload));
+                self.station.keeps_to(connector, limit, turn);
+            }
         }
         turn.step.replies.extend(self.outbox.release(turn.now));
     }

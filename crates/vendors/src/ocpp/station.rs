@@ -96,6 +96,35 @@ impl Station {
         self.connectors.get(&connector)?.transaction
     }
 
+    /// The connector that a device is.
+    pub(super) fn connector_of(&self, device: &str) -> Option<u32> {
+        match device.strip_prefix(&self.id)? {
+            "" => Some(FIRST_CONNECTOR),
+            rest => rest.strip_prefix('#')?.parse().ok(),
+        }
+    }
+
+    /// A connector is told which current to keep to.
+    pub(super) fn limits(&mut self, connector: u32) {
+        self.connectors.entry(connector).or_default().is_limited = true;
+    }
+
+    /// Whether a connector was told which current to keep to.
+    pub(super) fn is_limited(&self, connector: u32) -> bool {
+        let known = self.connectors.get(&connector);
+        known.is_some_and(|known| known.is_limited)
+    }
+
+    /// The station says which current a connector keeps to, A; `None` if it does not know.
+    pub(super) fn keeps_to(&mut self, connector: u32, limit: Option<f64>, turn: &mut Turn) {
+        if limit.is_none() {
+            return;
+        }
+        let (known, seen) = self.say(connector, turn);
+        let at = known.current_told.next(None, seen.started_at);
+        retell(seen, charger::MAX_CURRENT, limit, at);
+    }
+
     /// Takes what the station asks and yields the payload of the result.
     pub(super) fn handle(
         &mut self,

@@ -2,6 +2,7 @@
 
 mod fuzz;
 mod merging;
+mod orders;
 mod quirks;
 mod schema;
 mod story;

@@ -42,6 +42,32 @@ impl Api<'_> {
         let url = address(self.base_url, &["v2", "cars", id]);
         named(self.caller.get(url)).bearer(token).send().await
     }
+
+    /// Starts or stops charging.
+    pub(super) async fn charge(
+        &self,
+        token: &Secret,
+        id: &str,
+        action: &str,
+    ) -> Result<Response, CallError> {
+        let url = address(self.base_url, &["v2", "cars", id, "charge"]);
+        let body = json!({ "action": action });
+        let call = named(self.caller.post(url)).bearer(token);
+        call.json(&body).send().await
+    }
+
+    /// Sets the highest current, A.
+    pub(super) async fn limit_current(
+        &self,
+        token: &Secret,
+        id: &str,
+        amps: u8,
+    ) -> Result<Response, CallError> {
+        let url = address(self.base_url, &["v2", "cars", id, "settings"]);
+        let body = json!({ "amps_limit": amps });
+        let call = named(self.caller.put(url)).bearer(token);
+        call.json(&body).send().await
+    }
 }
 
 fn named(call: Call<'_>) -> Call<'_> {

@@ -12,13 +12,18 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use livewatt_domain::{
-    cadence::CadencePolicy, device::VendorDevice, kind::DeviceKind, scope::Scope,
+    action::{ChargingKind, SendOutcome, Target, Timing},
+    cadence::CadencePolicy,
+    device::VendorDevice,
+    kind::DeviceKind,
+    scope::Scope,
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{
     budget::{BudgetScope, BudgetSpec},
+    command::{CommandOutcome, whole_amps},
     harvest::{AccountOutcome, DeviceTrouble, Harvest},
     http::Caller,
     lenient::{self, Drift},
@@ -89,6 +94,12 @@ impl Rivoli {
             cadence: CadencePolicy {
                 shortest: None,
                 reconcile: None,
+            },
+            // Its cars obey after most of a minute, and every look at one counts.
+            actions: Timing {
+                send_at_secs: vec![0, 120, 300, 720],
+                read_every_secs: 60,
+                ..Timing::default()
             },
             budgets: vec![
                 budget("account-10m", BudgetScope::Account, 40, ten_minutes, 4),
@@ -314,6 +325,35 @@ impl Vendor for Rivoli {
         let mut reads = self.read_cars(&api, &token, &wanted.devices).await;
         reads.drift.append(drift);
         reads.finish(inventory)
+    }
+
+    async fn command(
+        &self,
+        cx: AccountContext<'_>,
+        device: &VendorDevice,
+        target: &Target,
+    ) -> CommandOutcome {
+        let token = match open::<Session>(cx.credentials) {
+            Some(session) if cx.clock.now() < session.usable_until => session.token,
+            _ => return AccountOutcome::LoginExpired.into(),
+        };
+        let api = self.api(cx.caller);
+        let answer = match target {
+            Target::Charging(ChargingKind::Start) => api.charge(&token, &device.id, "start").await,
+            Target::Charging(ChargingKind::Stop) => api.charge(&token, &device.id, "stop").await,
+            Target::MaxCurrent(amps) => {
+                let amps = whole_amps(*amps);
+                api.limit_current(&token, &device.id, amps).await
+            }
+            Target::Temperature(_) | Target::OperationMode(_) => {
+                return CommandOutcome::refused("the device has no such command");
+            }
+        };
+        if matches!(&answer, Ok(response) if response.status == 408) {
+            let what = "the vendor cannot reach the car".to_owned();
+            return CommandOutcome::Answered(SendOutcome::Unreachable(what));
+        }
+        CommandOutcome::of(answer)
     }
 
     fn calls_per_read(&self, devices: usize) -> u32 {

@@ -4,7 +4,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::{SignedDuration, Timestamp};
 use livewatt_domain::entropy::Entropy;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
@@ -100,6 +100,23 @@ impl Api<'_> {
         self.caller
             .delete(self.v1("subscription"))
             .bearer(access)
+            .send()
+            .await
+    }
+
+    /// Tells a device to do something; `devices` is what the vendor calls its kind.
+    pub(super) async fn command(
+        &self,
+        access: &Secret,
+        devices: &str,
+        id: &str,
+        command: &Value,
+    ) -> Result<Response, CallError> {
+        let base = &self.options.base_url;
+        self.caller
+            .post(address(base, &["v1", devices, id, "commands"]))
+            .bearer(access)
+            .json(command)
             .send()
             .await
     }

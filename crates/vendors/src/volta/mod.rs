@@ -9,12 +9,20 @@ mod wire;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use livewatt_domain::{cadence::CadencePolicy, kind::DeviceKind, scope::Scope};
+use livewatt_domain::{
+    action::{ChargingKind, Target, Timing},
+    cadence::CadencePolicy,
+    device::VendorDevice,
+    kind::DeviceKind,
+    scope::Scope,
+};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use subtle::ConstantTimeEq as _;
 use url::Url;
 
 use crate::{
+    command::{CommandOutcome, whole_amps},
     harvest::{AccountOutcome, Harvest},
     lenient,
     link::{LinkInput, LinkOutcome, LinkProblem, LinkedAccount},
@@ -79,6 +87,7 @@ impl Volta {
                 // Odometer and position are never pushed: polls stay as frequent as promised.
                 reconcile: None,
             },
+            actions: Timing::default(),
             budgets: Vec::new(),
         };
         Self { options, manifest }
@@ -230,6 +239,34 @@ impl Vendor for Volta {
             Ok(account) => convert::account(account, &response),
             Err(outcome) => Harvest::barren(outcome),
         }
+    }
+
+    async fn command(
+        &self,
+        cx: AccountContext<'_>,
+        device: &VendorDevice,
+        target: &Target,
+    ) -> CommandOutcome {
+        let Some(access) = usable_access(&cx) else {
+            return AccountOutcome::LoginExpired.into();
+        };
+        let (devices, set_current) = match device.kind {
+            DeviceKind::Vehicle => ("vehicles", "set_max_amps"),
+            DeviceKind::Charger => ("wallboxes", "set_current_limit"),
+            _ => return CommandOutcome::refused("this vendor has no such device"),
+        };
+        let command = match target {
+            Target::Charging(ChargingKind::Start) => json!({ "command": "charge_start" }),
+            Target::Charging(ChargingKind::Stop) => json!({ "command": "charge_stop" }),
+            Target::MaxCurrent(amps) => {
+                json!({ "command": set_current, "amps": whole_amps(*amps) })
+            }
+            Target::Temperature(_) | Target::OperationMode(_) => {
+                return CommandOutcome::refused("the device has no such command");
+            }
+        };
+        let api = self.api(cx.caller);
+        CommandOutcome::of(api.command(&access, devices, &device.id, &command).await)
     }
 
     async fn subscribe(

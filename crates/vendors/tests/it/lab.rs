@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use livewatt_domain::{
-    clock::ManualClock, device::VendorDevice, entropy::SeededEntropy, id::AccountId,
-    kind::DeviceKind,
+    action::Target, clock::ManualClock, device::VendorDevice, entropy::SeededEntropy,
+    id::AccountId, kind::DeviceKind,
 };
 use livewatt_vendors::{
-    AccountContext, AccountOutcome, Budgets, Caller, Credentials, Harvest, HttpOptions, HttpPool,
-    LinkContext, LinkInput, LinkOutcome, LinkProblem, Priority, ProductionTold, RefreshOutcome,
-    Secret, Vendor, Wanted,
+    AccountContext, AccountOutcome, Budgets, Caller, CommandOutcome, Credentials, Harvest,
+    HttpOptions, HttpPool, LinkContext, LinkInput, LinkOutcome, LinkProblem, Priority,
+    ProductionTold, RefreshOutcome, Secret, Vendor, Wanted,
 };
 use url::Url;
 
@@ -151,6 +151,17 @@ impl Lab {
         self.vendor
             .refresh(self.context(&caller, credentials))
             .await
+    }
+
+    pub(crate) async fn command(
+        &self,
+        credentials: &Secret,
+        device: &VendorDevice,
+        target: &Target,
+    ) -> CommandOutcome {
+        let caller = self.caller();
+        let cx = self.context(&caller, credentials);
+        self.vendor.command(cx, device, target).await
     }
 
     pub(crate) async fn subscribe(&self, credentials: &Secret) -> bool {

@@ -8,6 +8,7 @@
 
 mod adapters;
 mod cloud;
+mod commands;
 mod conformance;
 mod fuzz;
 mod lab;

@@ -228,6 +228,9 @@ impl Visit {
             EngineError::InvalidWebhook(_)
             | EngineError::UserNotFound(_)
             | EngineError::DeviceNotFound
+            | EngineError::ActionNotFound(_)
+            | EngineError::ScopeMissing(_)
+            | EngineError::ActionRefused { .. }
             | EngineError::LocationNotFound(_)
             | EngineError::TariffNotFound(_)
             | EngineError::WebhookNotFound(_)

@@ -162,3 +162,52 @@ async fn places_are_followed_at_every_node() {
     b.server.shut_down().await.unwrap();
     cluster.sandbox.shutdown().await;
 }
+
+/// What a device is told at any node, its owner sends, once; and every node shows what came of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn actions_are_carried_out_by_the_owner() {
+    let (cluster, a) = Cluster::begin().await;
+    let b = cluster.join("b").await;
+    shared(&cluster, &["a", "b"]).await;
+    let nodes = [&a, &b];
+    for number in 0..4 {
+        let user = format!("user-{number}");
+        let account = cluster.account(Cloud::Volta);
+        let id = cluster.link(&a, &user, &account).await;
+        let (other, own) = apart(&cluster, &nodes, id).await;
+        let listed = other.api.get(&format!("/users/{user}/vehicles")).await;
+        let car = listed.expect_status(200)["data"][0]["id"].clone();
+        let path = format!("/vehicles/{}/max-current", car.as_str().unwrap());
+        let wish = |amps: u32| Some(json!({ "maxCurrent": amps }));
+        let replaced = other.api.post(&path, wish(9)).await.expect_status(200);
+        let made = own.api.post(&path, wish(8)).await.expect_status(200);
+        let action = |made: &serde_json::Value| {
+            format!("/vehicles/actions/{}", made["id"].as_str().unwrap())
+        };
+        for node in nodes {
+            let shown = node.api.get(&action(&replaced)).await.expect_status(200);
+            assert_ne!(shown["state"], "PENDING", "at {}", node.name);
+        }
+        eventually("the action has come true at both nodes", async || {
+            let mut confirmed = true;
+            for node in nodes {
+                let shown = node.api.get(&action(&made)).await.expect_status(200);
+                confirmed &= shown["state"] == "CONFIRMED";
+            }
+            confirmed
+        })
+        .await;
+        let truth = cluster.sandbox.truth(Some(Cloud::Volta), Some(&account.id));
+        let calls = truth.unwrap()["accounts"][0]["stats"]["calls"].clone();
+        assert!(calls["command"].as_u64() <= Some(2), "{calls}");
+
+        // Withdrawn at the node that is not the owner.
+        let made = own.api.post(&path, wish(12)).await.expect_status(200);
+        let cancel = format!("{}/cancel", action(&made));
+        let ended = other.api.call(reqwest::Method::POST, &cancel, None).await;
+        assert!(matches!(ended.status.as_u16(), 200 | 409), "{}", ended.body);
+    }
+    a.server.shut_down().await.unwrap();
+    b.server.shut_down().await.unwrap();
+    cluster.sandbox.shutdown().await;
+}

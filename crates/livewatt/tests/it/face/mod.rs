@@ -56,6 +56,15 @@ async fn prices(world: &World) {
         .expect_status(204);
 }
 
+/// The ID of an action of one of the neighbours' vehicles.
+async fn action(world: &World) -> String {
+    let vehicle = world.api.all("vehicles").await.remove(0);
+    let path = format!("/vehicles/{}/max-current", vehicle["id"].as_str().unwrap());
+    let made = world.api.post(&path, Some(json!({ "maxCurrent": 8 })));
+    let made = made.await.expect_status(200);
+    made["id"].as_str().unwrap().to_owned()
+}
+
 /// What a customer sees of everything.
 async fn picture(api: &Api) -> BTreeMap<String, Value> {
     let mut picture = BTreeMap::new();
@@ -117,6 +126,7 @@ async fn paths(world: &World, operation: &Operation, webhook: &str) -> Vec<Strin
         ("stationId", "station-1".to_owned()),
         ("tariffId", "home".to_owned()),
         ("area", "NO1".to_owned()),
+        ("actionId", action(world).await),
     ]);
     for (variable, kind) in [
         ("vehicleId", "vehicles"),

@@ -37,6 +37,7 @@ async fn names(world: &World, webhook: &str) -> BTreeMap<&'static str, Names> {
     add("webhookId", webhook.to_owned(), UNKNOWN_ID);
     add("tariffId", "home".to_owned(), "nothing");
     add("area", "NO1".to_owned(), "NO9");
+    add("actionId", super::action(world).await, UNKNOWN_ID);
     for (variable, plural) in [
         ("vehicleId", "vehicles"),
         ("chargerId", "chargers"),
@@ -109,6 +110,10 @@ fn body_of(operation: &Operation) -> Option<Value> {
         "LocationPayload" => json!({
             "name": "Home", "latitude": 59.9, "longitude": 10.7, "timezoneName": "Europe/Oslo",
         }),
+        "ControlChargingPayload" => json!({ "action": "START" }),
+        "TargetMaxCurrent" => json!({ "maxCurrent": 8 }),
+        "HVACSetPermanentHoldPayload" => json!({ "mode": "OFF" }),
+        "SetBatteryOperationModePayload" => json!({ "operationMode": "IDLE" }),
         "PartialLocation" => json!({ "name": "Mine" }),
         "LocationPricingSettings" => json!({ "currency": "NOK", "priceArea": null }),
         "LocationTariffInterval" => json!({ "tariffId": "home", "tariffIntervals": [] }),

@@ -73,8 +73,8 @@ async fn fault(world: &World, cloud: Cloud, kind: FaultKind) -> String {
     added.unwrap().id
 }
 
-/// A world in which most things happen that can: changes, pushes good and bad, late and impossible
-/// values, a vendor that fails, dead credentials, broken promises, receivers that take and that
+/// A world in which most things happen that can: changes, a command, pushes good and bad, late and
+/// impossible values, a vendor that fails, dead credentials, broken promises, receivers that take and that
 /// fail, a stream.
 async fn eventful_world() -> (World, reqwest::Response) {
     let world = World::new().await;
@@ -102,6 +102,9 @@ async fn eventful_world() -> (World, reqwest::Response) {
     let hinted = world.api.all("vehicles").await[0]["id"].clone();
     let hint = format!("/vehicles/{}/refresh-hint", hinted.as_str().unwrap());
     world.api.post(&hint, None).await;
+    let limit = format!("/vehicles/{}/max-current", hinted.as_str().unwrap());
+    let wish = json!({ "maxCurrent": 8 });
+    world.api.post(&limit, Some(wish)).await.expect_status(200);
     let unsigned = reqwest::Client::new().post(format!("{address}/vendors/volta/push"));
     assert_eq!(unsigned.body("{}").send().await.unwrap().status(), 401);
     fault(&world, Cloud::Volta, FaultKind::OutOfOrderPush).await;

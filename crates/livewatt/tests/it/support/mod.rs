@@ -286,7 +286,8 @@ impl World {
             let into_step = now.as_millisecond().rem_euclid(STEP.as_millis() as i64);
             let to_grid = STEP - SignedDuration::from_millis(into_step);
             let mut next = now.checked_add(to_grid).unwrap().min(end);
-            if let Some(due) = self.engine().next_poll_at().filter(|due| *due > now) {
+            let due = [self.engine().next_poll_at(), self.engine().next_action_at()];
+            for due in due.into_iter().flatten().filter(|due| *due > now) {
                 next = next.min(due);
             }
             self.clock.set(next);
@@ -306,6 +307,7 @@ impl World {
     /// Does all that is due now.
     pub async fn settle(&self) {
         while self.engine().place_due().await.unwrap() > 0 {}
+        self.engine().act_due().await;
         self.engine().poll_due().await;
         self.engine().productions_due().await.unwrap();
         self.engine().watch_freshness();

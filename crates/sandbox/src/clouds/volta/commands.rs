@@ -18,10 +18,7 @@ use crate::{
         volta::call,
     },
     server::Shared,
-    world::{
-        account::Meta,
-        orders::{Act, OrderState},
-    },
+    world::{account::Meta, orders::Act},
 };
 
 /// Virtual seconds between accepting and obeying.
@@ -65,11 +62,7 @@ pub(crate) async fn get_command(
             .orders
             .get(&id)
             .filter(|order| order.account == grant.account);
-        let (state, reason) = match order.ok_or(Refusal::NotFound)?.state {
-            OrderState::Accepted => ("accepted", None),
-            OrderState::Done => ("done", None),
-            OrderState::Failed(reason) => ("failed", Some(reason)),
-        };
+        let (state, reason) = order.ok_or(Refusal::NotFound)?.state.words();
         Reply::ok(json!({"command_id": id, "state": state, "reason": reason}))
     })
     .await
@@ -100,7 +93,9 @@ async fn command(
             return Err(Refusal::Unreachable(kind));
         }
         let id = world.order(Cloud::Volta, &grant.account, device, act, DELAY);
-        Reply::with(202, json!({"command_id": id, "state": "accepted"}))
+        let order = world.orders.get(&id).ok_or(Refusal::NotFound)?;
+        let (state, _) = order.state.words();
+        Reply::with(202, json!({"command_id": id, "state": state}))
     })
     .await
 }

@@ -12,7 +12,10 @@ use std::{
 use uuid::Uuid;
 
 use super::Pending;
-use crate::types::{AccountChange, DeviceChange, UnitOfWork};
+use crate::{
+    actions::ActionChange,
+    types::{AccountChange, DeviceChange, UnitOfWork},
+};
 
 /// Most units in one transaction.
 const MAX_UNITS: usize = 512;
@@ -54,11 +57,15 @@ fn written(unit: &UnitOfWork) -> impl Iterator<Item = Uuid> {
         DeviceChange::Insert(device) | DeviceChange::Update { device, .. } => device.id.0,
         DeviceChange::Delete { id, .. } => id.0,
     });
+    // Two actions of one device are not written side by side: only one of them can be pending.
+    let actions = unit.actions.iter().map(ActionChange::action);
+    let actions = actions.flat_map(|action| [action.id.0, action.device_id.0]);
     let session = unit.link_session.iter().map(|(id, _)| id.0);
     let histories = unit.histories.iter().map(|history| history.device_id.0);
     let productions = unit.productions.iter().map(|visit| visit.device_id.0);
     let devices = devices.chain(histories).chain(productions);
-    accounts.chain(devices).chain(session)
+    let rows = accounts.chain(devices).chain(actions);
+    rows.chain(session)
 }
 
 fn used(unit: &UnitOfWork) -> impl Iterator<Item = Uuid> {
@@ -79,6 +86,7 @@ pub(super) fn take_group(waiting: &mut VecDeque<Pending>) -> Vec<Pending> {
         let unit = &pending.unit;
         let size = unit.accounts.len()
             + unit.devices.len()
+            + unit.actions.len()
             + unit.events.len()
             + unit.histories.len()
             + unit.productions.len();

@@ -1,18 +1,23 @@
 //! One transaction for a group of units: rows are locked first, all in the same order everywhere
-//! (partitions, users, accounts, devices, sessions, heads of the log; by ID within each), then it is
+//! (partitions, users, accounts, devices, actions, sessions, heads of the log; by ID within each), then it is
 //! decided which units may be written, then each table is written by one statement.
 
 use std::collections::{BTreeSet, HashMap};
 
-use livewatt_domain::{device::Device, id::DeviceId, webhook::Position};
+use livewatt_domain::{
+    device::Device,
+    id::{ActionId, DeviceId},
+    webhook::Position,
+};
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use super::Context;
 use crate::{
+    actions::ActionChange,
     error::{StoreError, StoreResult},
     postgres::{
-        accounts,
+        accounts, actions,
         devices::{self, Locked},
         energy, fences, letters, links, log,
         open::SLICE_LOCKS,
@@ -133,6 +138,10 @@ impl Decision {
                 devices::lock(connection, ids).await?
             }
         };
+        let builds_on = own.iter().flat_map(|unit| &unit.actions);
+        let revisions = builds_on.filter_map(|change| change.builds_on());
+        let revisions = revisions.map(|(id, _)| id.0).collect();
+        let revisions = actions::lock(connection, revisions).await?;
         let sessions: Vec<_> = own.iter().flat_map(|unit| &unit.link_session).collect();
         let sessions = match sessions.is_empty() {
             true => HashMap::new(),
@@ -143,10 +152,15 @@ impl Decision {
         };
         let is_late = |unit: &UnitOfWork| {
             let mut changes = unit.devices.iter();
+            let mut actions = unit.actions.iter();
             let mut session = unit.link_session.iter();
             let mut saved = unit.accounts.iter();
             saved.any(|change| is_replaced(change, &accounts))
                 || changes.any(|change| is_late(change, &devices))
+                || actions.any(|change| {
+                    let known = change.builds_on();
+                    known.is_some_and(|(id, revision)| revisions.get(&id.0) != Some(&revision))
+                })
                 || session.any(|(id, _)| sessions.get(&id.0) != Some(&false))
         };
         let results = units.iter().map(|unit| {
@@ -196,18 +210,23 @@ async fn lock_accounts(
     connection: &mut PgConnection,
     units: &[&UnitOfWork],
 ) -> StoreResult<HashMap<Uuid, u64>> {
-    let mut saved = Vec::new();
+    let mut users = Vec::new();
     let mut ids: BTreeSet<Uuid> = BTreeSet::new();
     for unit in units {
         for change in &unit.accounts {
             match change {
                 AccountChange::Save { account, .. } => {
-                    saved.push(account);
+                    users.push((account.client_id, &account.user_id));
                     ids.insert(account.id.0);
                 }
                 AccountChange::Delete(id) => {
                     ids.insert(id.0);
                 }
+            }
+        }
+        for change in &unit.actions {
+            if let ActionChange::Insert { action, .. } = change {
+                users.push((action.client_id, &action.user_id));
             }
         }
         // An account that gets a device is locked by the server anyway, but out of turn.
@@ -216,7 +235,7 @@ async fn lock_accounts(
             DeviceChange::Update { .. } | DeviceChange::Delete { .. } => None,
         }));
     }
-    accounts::lock(connection, &saved, ids.into_iter().collect()).await
+    accounts::lock(connection, &users, ids.into_iter().collect()).await
 }
 
 /// Accounts are deleted last, since their devices go with them: a unit may also name the devices.
@@ -250,6 +269,8 @@ async fn write_rows<'a, I: Iterator<Item = &'a UnitOfWork>>(
     if !inserted.is_empty() {
         devices::insert(connection, &inserted).await?;
     }
+    let acts: Vec<_> = units().flat_map(|unit| &unit.actions).collect();
+    actions::save(connection, &acts).await?;
     let histories: Vec<_> = units().flat_map(|unit| &unit.histories).collect();
     energy::save(connection, &histories).await?;
     let productions: Vec<_> = units().flat_map(|unit| &unit.productions).collect();
@@ -271,6 +292,20 @@ async fn write_rows<'a, I: Iterator<Item = &'a UnitOfWork>>(
     let letters: Vec<_> = units().flat_map(|unit| &unit.letter).collect();
     letters::insert(connection, &letters).await?;
     Ok(())
+}
+
+impl ActionChange {
+    /// The action that must be there, and its revision.
+    const fn builds_on(&self) -> Option<(ActionId, u64)> {
+        match self {
+            Self::Insert { .. } => None,
+            Self::Update {
+                action,
+                from_revision,
+                ..
+            } => Some((action.id, *from_revision)),
+        }
+    }
 }
 
 impl DeviceChange {
