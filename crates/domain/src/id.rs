@@ -69,6 +69,8 @@ uuid_id! {
     ChargingSessionId;
     /// A place of an end user.
     LocationId;
+    /// A home energy management system.
+    HemSystemId;
 }
 
 /// The customer's own name for a user: any non-empty string.
