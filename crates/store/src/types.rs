@@ -15,7 +15,10 @@ use livewatt_domain::{
     webhook::{DeliveryAttempt, Lane, Position},
 };
 
-use crate::cluster::Letter;
+use crate::{
+    cluster::Letter,
+    hem::{HemChange, HemRecord},
+};
 
 /// An access token as it is kept: only its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -278,6 +281,10 @@ pub struct UnitOfWork {
     pub accounts: Vec<AccountChange>,
     /// Devices.
     pub devices: Vec<DeviceChange>,
+    /// HEM systems.
+    pub hem_systems: Vec<HemChange>,
+    /// What vendors told of their past.
+    pub hem_records: Vec<HemRecord>,
     /// Events, in the order in which they are to be read.
     pub events: Vec<Event>,
     /// A link session that thereby reaches this state.
@@ -298,6 +305,8 @@ impl UnitOfWork {
             fence,
             accounts: Vec::new(),
             devices: Vec::new(),
+            hem_systems: Vec::new(),
+            hem_records: Vec::new(),
             events: Vec::new(),
             link_session: None,
             histories: Vec::new(),
@@ -310,6 +319,8 @@ impl UnitOfWork {
     pub const fn is_empty(&self) -> bool {
         self.accounts.is_empty()
             && self.devices.is_empty()
+            && self.hem_systems.is_empty()
+            && self.hem_records.is_empty()
             && self.events.is_empty()
             && self.link_session.is_none()
             && self.histories.is_empty()

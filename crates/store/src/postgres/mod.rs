@@ -10,6 +10,7 @@ mod error;
 mod exports;
 mod fences;
 mod fleet;
+mod hem;
 mod inspect;
 mod letters;
 mod links;

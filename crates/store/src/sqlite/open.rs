@@ -32,6 +32,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0010_keep_energy.sql"),
     include_str!("../../migrations/sqlite/0011_keep_stays.sql"),
     include_str!("../../migrations/sqlite/0012_keep_production.sql"),
+    include_str!("../../migrations/sqlite/0013_keep_hem_systems.sql"),
 ];
 
 /// Statements kept prepared per connection: about as many as there are.

@@ -7,8 +7,12 @@ use livewatt_domain::{
     account::{Account, AccountSchedule},
     client::Client,
     device::{Device, DeviceText},
+    hem::{HemSystem, SiteHistory},
     history::Piece,
-    id::{AccountId, ChargingSessionId, ClientId, DeviceId, LocationId, UserId, WebhookId},
+    id::{
+        AccountId, ChargingSessionId, ClientId, DeviceId, HemSystemId, LocationId, UserId,
+        WebhookId,
+    },
     kind::DeviceKind,
     link::LinkSession,
     location::Location,
@@ -22,7 +26,7 @@ use livewatt_domain::{
 };
 
 use super::{
-    SqliteStore, accounts, ages, clients, commit, devices, energy, exports, fleet, links,
+    SqliteStore, accounts, ages, clients, commit, devices, energy, exports, fleet, hem, links,
     locations, log, operation, production, slices, tariffs, users, webhooks,
 };
 use crate::{
@@ -204,6 +208,40 @@ impl Store for SqliteStore {
     ) -> StoreResult<Page<DeviceText>> {
         self.read(move |c| devices::list_texts(c, client, user.as_ref(), kind, &page))
             .await
+    }
+
+    async fn hem_systems_of_account(&self, id: AccountId) -> StoreResult<Vec<HemSystem>> {
+        self.read(move |c| hem::of_account(c, id)).await
+    }
+
+    async fn find_hem_system(
+        &self,
+        client: ClientId,
+        id: HemSystemId,
+    ) -> StoreResult<Option<HemSystem>> {
+        self.read(move |c| hem::find(c, client, id)).await
+    }
+
+    async fn list_hem_systems(
+        &self,
+        client: ClientId,
+        user: Option<UserId>,
+        page: PageRequest,
+    ) -> StoreResult<Page<HemSystem>> {
+        self.read(move |c| hem::list(c, client, user.as_ref(), &page))
+            .await
+    }
+
+    async fn last_seen(&self, devices: Vec<DeviceId>) -> StoreResult<Vec<(DeviceId, Timestamp)>> {
+        self.read(move |c| hem::last_seen(c, &devices)).await
+    }
+
+    async fn hem_record(
+        &self,
+        id: HemSystemId,
+        period: Period,
+    ) -> StoreResult<Option<SiteHistory>> {
+        self.read(move |c| hem::record(c, id, period)).await
     }
 
     async fn create_location(&self, location: Location) -> StoreResult<bool> {
