@@ -235,6 +235,7 @@ impl Reads {
         Harvest {
             observations: harvest,
             inventory,
+            sites: Vec::new(),
             troubled,
             account,
             drift: drift.into_words(),
