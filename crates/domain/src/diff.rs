@@ -38,7 +38,7 @@ fn collect(
 
 /// Whether a path only says when something was last heard of: not worth an event by itself.
 pub fn is_time_only(path: &str) -> bool {
-    path == "lastSeen" || path.ends_with(".lastUpdated")
+    path == "lastSeen" || path.ends_with(".lastSeen") || path.ends_with(".lastUpdated")
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::{
     diff::changed_paths,
     energy::Bucket,
     entropy::Entropy,
+    hem::HemSystem,
     id::{ClientId, DeviceId, EventId, UserId},
     kind::DeviceKind,
     production::{InverterStatistics, Production},
@@ -17,7 +18,7 @@ use crate::{
     vendor::VendorName,
 };
 
-/// What happened to a device.
+/// What happened to a device, or to a HEM system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceEvent {
     /// Found for the first time.
@@ -41,6 +42,11 @@ impl DeviceEvent {
 /// The name of an event about a device, for example `user:vehicle:updated`.
 pub fn device_event_name(kind: DeviceKind, what: DeviceEvent) -> String {
     format!("user:{kind}:{}", what.suffix())
+}
+
+/// The name of an event about a HEM system, for example `user:hem-system:updated`.
+pub fn hem_event_name(what: DeviceEvent) -> String {
+    format!("user:hem-system:{}", what.suffix())
 }
 
 /// An action was made, or became something else.
@@ -117,6 +123,28 @@ impl EventMaker<'_> {
             device.version + 1,
             None,
         )
+    }
+
+    /// A HEM system was found. Its version must be 1.
+    pub fn hem_discovered(&self, system: &HemSystem) -> Event {
+        self.of_hem_system(
+            system,
+            DeviceEvent::Discovered,
+            json!(system.document),
+            None,
+        )
+    }
+
+    /// A HEM system changed to its present document and version.
+    pub fn hem_updated(&self, system: &HemSystem, updated_fields: &[String]) -> Event {
+        let document = json!(system.document);
+        self.of_hem_system(system, DeviceEvent::Updated, document, Some(updated_fields))
+    }
+
+    /// A HEM system is gone; shows it as it last was.
+    pub fn hem_deleted(&self, system: &HemSystem) -> Event {
+        let last = json!(system.current(None, self.now));
+        self.of_hem_system(system, DeviceEvent::Deleted, last, None)
     }
 
     /// The vendor no longer accepts the credentials of one of the user's accounts.
@@ -259,6 +287,23 @@ impl EventMaker<'_> {
         }
         let about = Some((device.id, version));
         self.event(device.client_id, &device.user_id, about, name, body)
+    }
+
+    fn of_hem_system(
+        &self,
+        system: &HemSystem,
+        what: DeviceEvent,
+        document: Value,
+        updated_fields: Option<&[String]>,
+    ) -> Event {
+        let name = hem_event_name(what);
+        let mut body = self.envelope(&name);
+        body.insert("user".into(), json!({ "id": system.user_id }));
+        body.insert("hemSystem".into(), document);
+        if let Some(fields) = updated_fields {
+            body.insert("updatedFields".into(), json!(fields));
+        }
+        self.event(system.client_id, &system.user_id, None, name, body)
     }
 
     fn envelope(&self, name: &str) -> Map<String, Value> {

@@ -75,6 +75,8 @@ uuid_id! {
     ScheduleId;
     /// A plan of smart charging.
     PlanId;
+    /// A home energy management system.
+    HemSystemId;
 }
 
 /// The customer's own name for a user: any non-empty string.

@@ -16,6 +16,7 @@ pub mod energy;
 pub mod entropy;
 pub mod event;
 pub mod fact;
+pub mod hem;
 pub mod history;
 pub mod id;
 pub mod kind;

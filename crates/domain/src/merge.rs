@@ -22,6 +22,8 @@ use crate::{
     },
     diff::{changed_paths, is_time_only},
     fact::{Completeness, Fact, Field, Observation, Presence, Reading},
+    hem,
+    id::HemSystemId,
     kind::DeviceKind,
     location::{self, Places},
     scope::Ability,
@@ -57,18 +59,26 @@ pub fn discover(new: NewDevice, observation: &Observation) -> Device {
     device
 }
 
-/// What `device` becomes by `observation`. Both are about the same device.
-pub fn merge(device: &Device, observation: &Observation, part: Part) -> Merged {
-    merge_among(device, observation, part, None)
+/// What a device belongs to, beside what is observed of it; `None` leaves that as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Surroundings<'a> {
+    /// The Locations of its user: its Location follows its position.
+    pub places: Option<&'a Places>,
+    /// The HEM system that it is part of.
+    pub hem_system: Option<HemSystemId>,
 }
 
-/// The same among the Locations of the device's user: its Location follows its position. `None`
-/// leaves the Location as it is.
+/// What `device` becomes by `observation`. Both are about the same device.
+pub fn merge(device: &Device, observation: &Observation, part: Part) -> Merged {
+    merge_among(device, observation, part, Surroundings::default())
+}
+
+/// The same among what it belongs to.
 pub fn merge_among(
     device: &Device,
     observation: &Observation,
     part: Part,
-    places: Option<&Places>,
+    surroundings: Surroundings<'_>,
 ) -> Merged {
     let mut merged = Merged {
         device: device.clone(),
@@ -102,8 +112,11 @@ pub fn merge_among(
     }
     if part == Part::Everything {
         derive(device.kind(), &mut document);
-        if let Some(places) = places {
+        if let Some(places) = surroundings.places {
             location::place(device.kind(), &mut document, places, None);
+        }
+        if let Some(system) = surroundings.hem_system {
+            document.set_path(hem::PATH, system.to_string().into());
         }
         note_presence(&mut merged.device, &mut document, observation);
     }

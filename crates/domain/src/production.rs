@@ -12,7 +12,7 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-pub use period::Period;
+pub use period::{NotAPeriod, Period};
 pub use plan::{Due, Known, PACE, plan, retry_after};
 
 use jiff::{SignedDuration, Timestamp};

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    event::{ACTION_UPDATED, ENERGY_RESTATED, HEARTBEAT, STATISTICS_UPDATED},
+    event::{
+        ACTION_UPDATED, DeviceEvent, ENERGY_RESTATED, HEARTBEAT, STATISTICS_UPDATED, hem_event_name,
+    },
     id::{ClientId, DeliveryId, DeviceId, UserId, WebhookId},
     kind::DeviceKind,
 };
@@ -25,8 +27,16 @@ pub fn subscribable_names() -> Vec<String> {
     let of_kinds = DeviceKind::ALL.into_iter().flat_map(|kind| {
         ["discovered", "updated", "deleted"].map(|what| format!("user:{kind}:{what}"))
     });
+    // The contract tells of these to whoever wants all; they may be wanted by name as well.
+    let of_systems = [
+        DeviceEvent::Discovered,
+        DeviceEvent::Updated,
+        DeviceEvent::Deleted,
+    ]
+    .map(hem_event_name);
     std::iter::once("*".to_owned())
         .chain(of_kinds)
+        .chain(of_systems)
         .chain(OTHER_NAMES.map(str::to_owned))
         .chain(std::iter::once("enode:webhook:test".to_owned()))
         .collect()
@@ -173,8 +183,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_contracts_twenty_six_names_and_one_more_can_be_subscribed_to() {
-        assert_eq!(subscribable_names().len(), 26 + 1);
+    fn the_contracts_twenty_six_names_and_four_more_can_be_subscribed_to() {
+        assert_eq!(subscribable_names().len(), 26 + 1 + 3);
+        for name in ["user:hem-system:discovered", "user:hem-system:deleted"] {
+            assert!(subscribable_names().contains(&name.to_owned()));
+            assert!(EventFilter(vec!["*".to_owned()]).accepts(name));
+        }
     }
 
     #[test]

@@ -11,10 +11,10 @@ use livewatt_domain::{
     device::{Device, NewDevice, VendorDevice, Via},
     event::Event,
     fact::{Completeness, Observation},
+    hem::{self, SiteTold},
     id::{AccountId, ClientId, DeviceId},
     kind::DeviceKind,
-    location::Places,
-    merge::{Merged, Part, discover, merge_among, set_reachable},
+    merge::{Merged, Part, Surroundings, discover, merge_among, set_reachable},
     stay::{Standing, stay_of},
 };
 use livewatt_store::{
@@ -28,6 +28,7 @@ use crate::{
     actions::update,
     cluster::Letter,
     energy::{Samples, note_stay},
+    hem::Systems,
 };
 
 /// Complete listings in a row that must lack a device before it counts as removed.
@@ -40,6 +41,8 @@ pub(crate) struct Intake<'a> {
     pub observations: &'a [Observation],
     /// Which devices there are.
     pub inventory: Option<&'a Inventory>,
+    /// What was said of sites.
+    pub sites: &'a [SiteTold],
     /// Devices that did not answer well.
     pub troubled: &'a [(VendorDevice, DeviceTrouble)],
     /// The vendor could not be asked: no live data of any device.
@@ -131,13 +134,23 @@ impl Engine {
         }
         let mut events = Vec::new();
         let mut samples = Samples::default();
+        let systems = match intake.sites.is_empty() {
+            true => None,
+            false => Some(self.begin_systems(&account, intake.sites).await?),
+        };
         if !intake.observations.is_empty() {
             let places = self.places_of(account.client_id, &account.user_id).await?;
             for observation in intake.observations {
+                let surroundings = Surroundings {
+                    places: Some(&places),
+                    hem_system: systems
+                        .as_ref()
+                        .and_then(|systems: &Systems<'_>| systems.of(&observation.device)),
+                };
                 self.take_observation(
                     &account,
                     observation,
-                    &places,
+                    surroundings,
                     &mut drafts,
                     &mut samples,
                     &mut events,
@@ -184,6 +197,18 @@ impl Engine {
                 note_stay(&mut histories, draft.device.id, stay);
             }
         }
+        let is_part_changed = |draft: &Draft| {
+            let is_changed = draft.is_deleted || draft.from_version != Some(draft.device.version);
+            is_changed && hem::of_document(&draft.device.document).is_some()
+        };
+        let hem_changes = if systems.is_some() || drafts.list.iter().any(is_part_changed) {
+            let kept = drafts.list.iter().filter(|draft| !draft.is_deleted);
+            let kept: Vec<&Device> = kept.map(|draft| &draft.device).collect();
+            self.settle_systems(&account, systems, &kept, &histories, &mut events)
+                .await?
+        } else {
+            Vec::new()
+        };
         let acted: Vec<DeviceId> = actions
             .iter()
             .map(|change| change.action().device_id)
@@ -192,6 +217,7 @@ impl Engine {
         unit.events = events;
         unit.actions = actions;
         unit.histories = histories;
+        unit.hem_systems = hem_changes;
         self.commit_drafts(&account, &drafts.list, unit).await?;
         for device in acted {
             self.see_to(id, device);
@@ -204,7 +230,7 @@ impl Engine {
         &self,
         account: &Account,
         observation: &Observation,
-        places: &Places,
+        surroundings: Surroundings<'_>,
         drafts: &mut Drafts,
         samples: &mut Samples,
         events: &mut Vec<Event>,
@@ -220,7 +246,7 @@ impl Engine {
             return;
         };
         samples.take(&draft.device, observation);
-        let merged = merge_among(&draft.device, observation, Part::Everything, Some(places));
+        let merged = merge_among(&draft.device, observation, Part::Everything, surroundings);
         metrics::counter!("livewatt_facts_older_total", "integration" => account.integration.clone())
             .increment(u64::from(merged.older));
         self.adopt(draft, merged, events);

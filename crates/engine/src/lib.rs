@@ -24,6 +24,7 @@ pub mod export;
 pub mod fleet;
 pub mod freshness;
 pub mod gauges;
+pub mod hem;
 mod ingest;
 pub mod link;
 pub mod locations;
@@ -67,6 +68,7 @@ use crate::{
     events::Feed,
     export::Export,
     fleet::Fleet,
+    hem::Questions,
     placing::KnownPlaces,
     poll::{breaker::Breakers, credentials::Refreshing, waiting::Waiting},
     presence::{Presence, StoredBudgets},
@@ -107,6 +109,8 @@ pub struct Engine {
     /// Inverters that are being asked about their past.
     productions: UnderWay,
     refreshing: Refreshing,
+    /// Questions about the past of sites that somebody waits for.
+    hem_questions: Questions,
     poll_wake: Notify,
     /// A question about the past was answered: there may be room for another.
     production_wake: Notify,
@@ -202,6 +206,7 @@ impl Engine {
             waiting: Waiting::default(),
             productions: UnderWay::default(),
             refreshing: Refreshing::default(),
+            hem_questions: Questions::default(),
             poll_wake: Notify::new(),
             production_wake: Notify::new(),
             place_wake: Notify::new(),

@@ -18,6 +18,7 @@ pub mod contract;
 mod error;
 mod flush;
 mod groups;
+mod hem;
 mod inspection;
 mod places;
 mod postgres;
@@ -32,6 +33,7 @@ pub use cluster::{
     UnknownWake, Wake,
 };
 pub use error::{BoxError, StoreError, StoreResult};
+pub use hem::{HemChange, HemRecord};
 pub use inspection::Inspection;
 pub use places::*;
 pub use postgres::{PostgresOptions, PostgresStore};
@@ -47,9 +49,11 @@ use livewatt_domain::{
     account::{Account, AccountSchedule},
     client::Client,
     device::{Device, DeviceText},
+    hem::{HemSystem, SiteHistory},
     history::Piece,
     id::{
-        AccountId, ActionId, ChargingSessionId, ClientId, DeviceId, LocationId, UserId, WebhookId,
+        AccountId, ActionId, ChargingSessionId, ClientId, DeviceId, HemSystemId, LocationId,
+        UserId, WebhookId,
     },
     kind::DeviceKind,
     link::LinkSession,
@@ -206,6 +210,29 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     async fn newest_action(&self, device: DeviceId) -> StoreResult<Option<StoredAction>>;
     /// Pending actions, oldest first.
     async fn pending_actions(&self, of: PendingOf) -> StoreResult<Vec<StoredAction>>;
+
+    // ---- HEM systems ------------------------------------------------------------------------
+
+    /// All HEM systems of an account.
+    async fn hem_systems_of_account(&self, id: AccountId) -> StoreResult<Vec<HemSystem>>;
+    /// A HEM system of a client.
+    async fn find_hem_system(
+        &self,
+        client: ClientId,
+        id: HemSystemId,
+    ) -> StoreResult<Option<HemSystem>>;
+    /// A client's HEM systems, most recently found first; of one user if given.
+    async fn list_hem_systems(
+        &self,
+        client: ClientId,
+        user: Option<UserId>,
+        page: PageRequest,
+    ) -> StoreResult<Page<HemSystem>>;
+    /// When devices were last seen; those that are gone are left out.
+    async fn last_seen(&self, devices: Vec<DeviceId>) -> StoreResult<Vec<(DeviceId, Timestamp)>>;
+    /// What was told of a HEM system in a period.
+    async fn hem_record(&self, id: HemSystemId, period: Period)
+    -> StoreResult<Option<SiteHistory>>;
 
     // ---- locations --------------------------------------------------------------------------
 

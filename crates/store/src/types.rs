@@ -15,7 +15,11 @@ use livewatt_domain::{
     webhook::{DeliveryAttempt, Lane, Position},
 };
 
-use crate::{actions::ActionChange, cluster::Letter};
+use crate::{
+    actions::ActionChange,
+    cluster::Letter,
+    hem::{HemChange, HemRecord},
+};
 
 /// An access token as it is kept: only its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -280,6 +284,10 @@ pub struct UnitOfWork {
     pub devices: Vec<DeviceChange>,
     /// Actions.
     pub actions: Vec<ActionChange>,
+    /// HEM systems.
+    pub hem_systems: Vec<HemChange>,
+    /// What vendors told of their past.
+    pub hem_records: Vec<HemRecord>,
     /// Events, in the order in which they are to be read.
     pub events: Vec<Event>,
     /// A link session that thereby reaches this state.
@@ -301,6 +309,8 @@ impl UnitOfWork {
             accounts: Vec::new(),
             devices: Vec::new(),
             actions: Vec::new(),
+            hem_systems: Vec::new(),
+            hem_records: Vec::new(),
             events: Vec::new(),
             link_session: None,
             histories: Vec::new(),
@@ -314,6 +324,8 @@ impl UnitOfWork {
         self.accounts.is_empty()
             && self.devices.is_empty()
             && self.actions.is_empty()
+            && self.hem_systems.is_empty()
+            && self.hem_records.is_empty()
             && self.events.is_empty()
             && self.link_session.is_none()
             && self.histories.is_empty()

@@ -2,7 +2,11 @@
 
 use jiff::Timestamp;
 use livewatt_domain::{
-    account::AttemptOutcome, device::VendorDevice, fact::Observation, zone::Zone,
+    account::AttemptOutcome,
+    device::VendorDevice,
+    fact::Observation,
+    hem::{SeriesValues, SiteTold},
+    zone::Zone,
 };
 
 /// Which devices the account holds.
@@ -79,6 +83,19 @@ pub struct ProductionTold {
     pub drift: Vec<String>,
 }
 
+/// What a vendor recorded of a site in a day or a month.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SiteHistoryTold {
+    /// The zone by whose calendar the period is one.
+    pub zone: Zone,
+    /// By what is recorded, of each bucket from the period's beginning on: energy, kWh, or the level
+    /// at its end, %; `None` where it is not known. `None` as a whole if the vendor has no record of
+    /// the site.
+    pub series: Option<SeriesValues>,
+    /// Refused values met on the way, as `field=word`.
+    pub drift: Vec<String>,
+}
+
 /// What came of asking a vendor about an account.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Harvest {
@@ -86,6 +103,8 @@ pub struct Harvest {
     pub observations: Vec<Observation>,
     /// Which devices there are; `None` if that was not asked.
     pub inventory: Option<Inventory>,
+    /// What was said of the sites that devices are of, by vendors that know such.
+    pub sites: Vec<SiteTold>,
     /// Devices that were asked about and did not answer well.
     pub troubled: Vec<(VendorDevice, DeviceTrouble)>,
     /// How the account stands.
@@ -100,6 +119,7 @@ impl Harvest {
         Self {
             observations: Vec::new(),
             inventory: None,
+            sites: Vec::new(),
             troubled: Vec::new(),
             account,
             drift: Vec::new(),

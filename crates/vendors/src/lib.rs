@@ -31,7 +31,9 @@ pub mod volta;
 
 pub use budget::{BudgetScope, BudgetSpec, Budgets, OverBudget, Spent};
 pub use command::CommandOutcome;
-pub use harvest::{AccountOutcome, DeviceTrouble, Harvest, Inventory, ProductionTold};
+pub use harvest::{
+    AccountOutcome, DeviceTrouble, Harvest, Inventory, ProductionTold, SiteHistoryTold,
+};
 pub use http::{CallError, Caller, HttpOptions, HttpPool, HttpSetupError, Priority, Response};
 pub use link::{
     Credentials, FormField, FormFieldKind, LinkInput, LinkOutcome, LinkProblem, LinkedAccount,

@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::{
     command::CommandOutcome,
-    harvest::{AccountOutcome, Harvest, ProductionTold},
+    harvest::{AccountOutcome, Harvest, ProductionTold, SiteHistoryTold},
     http::Caller,
     link::{Credentials, LinkInput, LinkOutcome, LinkProblem},
     manifest::Manifest,
@@ -140,6 +140,26 @@ pub trait Vendor: Send + Sync + std::fmt::Debug + 'static {
         _period: Period,
     ) -> Result<ProductionTold, AccountOutcome> {
         Err(AccountOutcome::Refused("keeps no production".to_owned()))
+    }
+
+    /// Whether it records what flows at sites, and can be asked for that.
+    fn keeps_site_history(&self) -> bool {
+        false
+    }
+
+    /// What flowed at a site, which is in `zone`, in a day by the quarter hour or in a month by the
+    /// day: one call.
+    ///
+    /// # Errors
+    /// What holds for the account, if there is no such answer.
+    async fn site_history(
+        &self,
+        _cx: AccountContext<'_>,
+        _site: &str,
+        _zone: &Zone,
+        _period: Period,
+    ) -> Result<SiteHistoryTold, AccountOutcome> {
+        Err(AccountOutcome::Refused("keeps no history".to_owned()))
     }
 
     /// Calls that a full read of an account with `devices` devices costs, for the planner.

@@ -3,12 +3,11 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use super::{Capability, NewDevice, PositionedLocation};
 use crate::{
     fact::keys,
-    id::{DeviceId, UserId},
+    id::{DeviceId, HemSystemId, UserId},
     scope::Scope,
     vendor::VendorName,
 };
@@ -41,7 +40,7 @@ pub struct Inverter {
     /// Position of the site.
     pub location: PositionedLocation,
     /// Home energy system it belongs to.
-    pub hem_system_id: Option<Uuid>,
+    pub hem_system_id: Option<HemSystemId>,
 }
 
 /// Static description of an inverter.

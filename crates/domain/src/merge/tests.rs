@@ -419,7 +419,11 @@ fn the_location_follows_the_position_in_the_same_event() {
     };
     let (here, nowhere) = (Places::of([&location]), Places::default());
     let step = |device: &Device, seen: &Observation, places| {
-        merge_among(device, seen, Part::Everything, Some(places))
+        let surroundings = Surroundings {
+            places: Some(places),
+            hem_system: None,
+        };
+        merge_among(device, seen, Part::Everything, surroundings)
     };
     let id = Some(&Value::String(location.id.to_string()));
     for kind in [DeviceKind::Vehicle, DeviceKind::Inverter, DeviceKind::Meter] {

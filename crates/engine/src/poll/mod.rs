@@ -233,6 +233,7 @@ impl Engine {
         let intake = Intake {
             observations: &harvest.observations,
             inventory: harvest.inventory.as_ref(),
+            sites: &harvest.sites,
             troubled: &harvest.troubled,
             is_unreachable,
         };
@@ -240,7 +241,13 @@ impl Engine {
             return Ok(Verdict::NotPolled);
         };
         self.note_fetched(account.id, &devices, &harvest, wanted);
-        if harvest.inventory.is_some() {
+        // A read that told of some devices by the way is no listing: else none would ever be due.
+        let is_listing = match &harvest.inventory {
+            Some(Inventory::Complete(_)) => true,
+            Some(Inventory::Partial(_)) => wanted.listing,
+            None => false,
+        };
+        if is_listing {
             let at = self.now();
             self.fleet.update(account.id, |slot| {
                 slot.listed_at = Some(at.into());

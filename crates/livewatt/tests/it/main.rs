@@ -22,6 +22,7 @@ mod durability;
 mod export;
 mod face;
 mod freshness;
+mod hem;
 mod isolation;
 mod layers;
 mod migrate;

@@ -1,4 +1,4 @@
-//! What a roof gave, by the quarter hour: the history that a cloud has of a site.
+//! What flowed at a site, by the quarter hour: the history that its cloud has of it.
 
 use crate::{
     clock::Seconds,
@@ -10,11 +10,32 @@ pub(crate) const QUARTER: Seconds = 900;
 /// How often the sky of the past is looked at, seconds.
 const GLANCE: Seconds = 300;
 
-/// Watt-seconds of each quarter hour since a site was first lived. Quarter hours are counted from 1970.
+/// What flowed in a quarter hour, watt-seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Quarter {
+    pub(crate) solar: u32,
+    pub(crate) bought: u32,
+    pub(crate) sold: u32,
+    pub(crate) charged: u32,
+    pub(crate) discharged: u32,
+    /// Level of the battery at its end, tenths of a percent.
+    pub(crate) level: u16,
+}
+
+impl Quarter {
+    /// What all that is there used, by the balance.
+    pub(crate) fn used(self) -> i64 {
+        let came = [self.solar, self.bought, self.discharged].map(i64::from);
+        let went = [self.sold, self.charged].map(i64::from);
+        came.iter().sum::<i64>() - went.iter().sum::<i64>()
+    }
+}
+
+/// The quarter hours since a site was first lived, counted from 1970.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
     first: i64,
-    quarters: Vec<u32>,
+    quarters: Vec<Quarter>,
 }
 
 impl Record {
@@ -25,25 +46,32 @@ impl Record {
         }
     }
 
-    /// Adds what was given in the step that begins at a moment.
-    pub(crate) fn add(&mut self, from: Seconds, watt_seconds: i64) {
+    /// The number of the first quarter hour.
+    pub(crate) fn first(&self) -> i64 {
+        self.first
+    }
+
+    /// Adds what flowed in the step that begins at a moment, and the level after it.
+    pub(crate) fn add(&mut self, from: Seconds, step: Quarter) {
         let Ok(place) = usize::try_from(from.div_euclid(QUARTER) - self.first) else {
             return;
         };
         if self.quarters.len() <= place {
-            self.quarters.resize(place + 1, 0);
+            self.quarters.resize(place + 1, Quarter::default());
         }
-        self.quarters[place] += u32::try_from(watt_seconds).unwrap_or(0);
+        let sum = &mut self.quarters[place];
+        sum.solar += step.solar;
+        sum.bought += step.bought;
+        sum.sold += step.sold;
+        sum.charged += step.charged;
+        sum.discharged += step.discharged;
+        sum.level = step.level;
     }
 
-    /// What was given in a quarter hour; `None` before the first.
-    pub(crate) fn of(&self, quarter: i64) -> Option<i64> {
+    /// What flowed in a quarter hour; `None` if none of it was lived.
+    pub(crate) fn of(&self, quarter: i64) -> Option<Quarter> {
         let place = usize::try_from(quarter - self.first).ok()?;
-        Some(
-            self.quarters
-                .get(place)
-                .map_or(0, |given| i64::from(*given)),
-        )
+        self.quarters.get(place).copied()
     }
 }
 
@@ -79,12 +107,20 @@ mod tests {
         for tick in (start + STEP..=start + 86_400).step_by(STEP as usize) {
             let clouds = sun::cloud_cover(SEED, tick);
             let watts = (sun::roof_share(lat, lon, tick, clouds) * PEAK_W as f64).round();
-            record.add(tick - STEP, watts as i64 * STEP);
+            let solar = (watts as i64 * STEP) as u32;
+            let step = Quarter {
+                solar,
+                ..Quarter::default()
+            };
+            record.add(tick - STEP, step);
         }
         let first = start / QUARTER;
         assert_eq!(record.of(first - 1), None);
         let kwh = |watt_seconds: i64| watt_seconds as f64 / 3_600_000.0;
-        let recorded: i64 = (first..first + 96).filter_map(|q| record.of(q)).sum();
+        let recorded: i64 = (first..first + 96)
+            .filter_map(|q| record.of(q))
+            .map(|q| i64::from(q.solar))
+            .sum();
         let seen: i64 = (first..first + 96)
             .map(|q| from_the_sky(SEED, lat, lon, PEAK_W, q))
             .sum();

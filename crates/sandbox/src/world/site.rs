@@ -10,7 +10,7 @@ use crate::{
     world::{
         STEP,
         heatpump::HeatPump,
-        record::{self, Record},
+        record::{self, QUARTER, Quarter, Record},
         sun,
         town::{Local, Town},
         vehicle::Vehicle,
@@ -106,7 +106,7 @@ pub(crate) struct Site {
     pub(crate) outdoor_temp: f64,
     pub(crate) flows: Flows,
     pub(crate) energy: Energy,
-    /// What the roof gave, by the quarter hour.
+    /// What flowed, by the quarter hour.
     pub(crate) record: Record,
     pub(crate) pinned_load: Option<i64>,
     pub(crate) pinned_clouds: Option<f64>,
@@ -134,7 +134,8 @@ impl Site {
         };
         let mut car = Vehicle::new(fork(seed, 5), town, habits, tick);
         car.max_amps = 32;
-        Self {
+        let local = town.local(tick);
+        let mut site = Self {
             lat: town.lat,
             lon: town.lon,
             peak_w: [6_000, 8_000, 9_600][(random.next() % 3) as usize],
@@ -155,8 +156,12 @@ impl Site {
             tick,
             mean_temp: town.mean_temp,
             seed,
-            day: i64::MIN,
-        }
+            day: local.day,
+        };
+        // What the sky gave since midnight, as its record has it.
+        let begun = local.midnight.div_euclid(QUARTER)..site.record.first();
+        site.energy.solar_today = begun.map(|quarter| site.solar_in(quarter)).sum();
+        site
     }
 
     /// Lives `STEP` seconds, up to `tick`.
@@ -248,9 +253,11 @@ impl Site {
     /// What the roof gave in a quarter hour, watt-seconds. Of the time before the site was lived, what
     /// the sky says.
     pub(crate) fn solar_in(&self, quarter: i64) -> i64 {
-        self.record.of(quarter).unwrap_or_else(|| {
-            record::from_the_sky(self.seed, self.lat, self.lon, self.peak_w, quarter)
-        })
+        if quarter < self.record.first() {
+            return record::from_the_sky(self.seed, self.lat, self.lon, self.peak_w, quarter);
+        }
+        let recorded = self.record.of(quarter).unwrap_or_default();
+        recorded.solar.into()
     }
 
     fn count(&mut self) {
@@ -262,7 +269,16 @@ impl Site {
             heat_pump,
             ..
         } = self.flows;
-        self.record.add(self.tick - STEP, solar * STEP);
+        let watt_seconds = |watts: i64| u32::try_from(watts.max(0) * STEP).unwrap_or(0);
+        let step = Quarter {
+            solar: watt_seconds(solar),
+            bought: watt_seconds(grid),
+            sold: watt_seconds(-grid),
+            charged: watt_seconds(battery),
+            discharged: watt_seconds(-battery),
+            level: (self.level * 10.0).round() as u16,
+        };
+        self.record.add(self.tick - STEP, step);
         let energy = &mut self.energy;
         energy.solar += solar * STEP;
         energy.solar_today += solar * STEP;

@@ -60,6 +60,15 @@ pub(crate) const TOWNS: [Town; 5] = [
     },
 ];
 
+impl Town {
+    /// What the clock on the wall says there.
+    pub(crate) fn local(&self, tick: Seconds) -> Local {
+        let zone = TimeZone::get(self.timezone).unwrap_or(TimeZone::UTC);
+        let moment = Timestamp::from_second(tick).unwrap_or(Timestamp::MAX);
+        Local::ahead(i64::from(zone.to_offset(moment).seconds()), tick)
+    }
+}
+
 /// The index of a town by name.
 pub(crate) fn find(name: &str) -> Option<usize> {
     TOWNS.iter().position(|town| town.name == name)
@@ -77,6 +86,16 @@ pub(crate) struct Local {
 }
 
 impl Local {
+    /// That of a place so many seconds ahead of UTC.
+    fn ahead(offset: i64, tick: Seconds) -> Self {
+        let second = (tick + offset).rem_euclid(DAY);
+        Self {
+            day: (tick + offset).div_euclid(DAY),
+            second,
+            midnight: tick - second,
+        }
+    }
+
     pub(crate) fn is_weekend(self) -> bool {
         // 1970-01-01 was a Thursday.
         (self.day + 3).rem_euclid(7) >= 5
@@ -118,13 +137,6 @@ impl WallClocks {
                 *offset = i64::from(zone.to_offset(moment).seconds());
             }
         }
-        self.offsets.map(|offset| {
-            let second = (tick + offset).rem_euclid(DAY);
-            Local {
-                day: (tick + offset).div_euclid(DAY),
-                second,
-                midnight: tick - second,
-            }
-        })
+        self.offsets.map(|offset| Local::ahead(offset, tick))
     }
 }

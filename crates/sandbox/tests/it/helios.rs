@@ -242,6 +242,94 @@ async fn the_record_of_an_inverter_is_what_it_gave() {
     assert_eq!(bench.get(nobody, &token).await.status(), 404);
 }
 
+fn watt_hours(told: &Value, key: &str) -> Vec<Option<i64>> {
+    let values = told[key].as_array().unwrap().iter();
+    values
+        .map(|wh| wh.as_str().map(|wh| wh.parse().unwrap()))
+        .collect()
+}
+
+/// Each quarter hour balances, the counters agree, and of what is not there nothing is told.
+#[tokio::test]
+async fn the_record_of_a_site_is_what_flowed() {
+    let bench = bench().await;
+    let account = bench.quiet(Cloud::Helios);
+    let site = &account.sites[0];
+    let path = format!("/helios/api/sites/{site}/flows");
+    let today = bench
+        .sandbox
+        .now()
+        .in_tz("Europe/Amsterdam")
+        .unwrap()
+        .date();
+    let first = live(&bench, site, &bench.token(&account)).await;
+    bench.advance(12 * 3600).await;
+    let token = bench.token(&account);
+    let last = live(&bench, site, &token).await;
+    let get = async |query: String| bench.get_json(&format!("{path}?{query}"), &token).await;
+    let day = get(format!("day={today}")).await;
+    let keys = [
+        ("solar_wh", "inverter", "total_wh"),
+        ("import_wh", "meter", "import_wh"),
+        ("export_wh", "meter", "export_wh"),
+        ("charged_wh", "battery", "charged_wh"),
+        ("discharged_wh", "battery", "discharged_wh"),
+    ];
+    let mut flowed = 0;
+    for (key, part, counter) in keys {
+        let counted = number(&last[part][counter]) - number(&first[part][counter]);
+        let told: i64 = watt_hours(&day, key).into_iter().flatten().sum();
+        assert!((told - counted).abs() <= 2, "{key}: {told} {counted}");
+        flowed += counted;
+    }
+    assert!(flowed > 2_000, "{flowed}");
+    let of = |key| watt_hours(&day, key);
+    let (solar, load) = (of("solar_wh"), of("load_wh"));
+    let mut known = 0;
+    for quarter in 0..96 {
+        let Some(used) = load[quarter] else { continue };
+        known += 1;
+        let at = |key| of(key)[quarter].unwrap();
+        let came = solar[quarter].unwrap() + at("import_wh") + at("discharged_wh");
+        let went = used + at("export_wh") + at("charged_wh");
+        assert!((came - went).abs() <= 6, "{quarter}: {came} {went}");
+    }
+    assert!((48..=49).contains(&known), "{known}");
+    // Of the time before, the sky is all that is known.
+    assert!(solar.iter().flatten().count() > known);
+    let soc = day["soc"].as_array().unwrap().iter();
+    let levels: Vec<f64> = soc
+        .filter_map(|level| level.as_str())
+        .map(|level| level.parse().unwrap())
+        .collect();
+    assert_eq!(levels.len(), known);
+    assert_eq!(
+        json!(format!("{:.1}", levels.last().unwrap())),
+        last["battery"]["soc"]
+    );
+    let of_sun = number(&last["inverter"]["today_wh"]);
+    assert!((of_sun - solar.iter().flatten().sum::<i64>()).abs() <= 1);
+
+    let month = get(format!("month={}", today.strftime("%Y-%m"))).await;
+    let place = usize::try_from(today.day()).unwrap() - 1;
+    let imported: i64 = of("import_wh").iter().flatten().sum();
+    let told = watt_hours(&month, "import_wh");
+    assert!((told[place].unwrap() - imported).abs() <= 1);
+    assert_eq!(
+        (month["soc"].is_null(), &month["step"]),
+        (true, &json!("day"))
+    );
+    let battery = last["battery"]["id"].as_str().unwrap();
+    bench.sandbox.remove_device(battery).await.unwrap();
+    let without = get(format!("day={today}")).await;
+    for key in ["charged_wh", "discharged_wh", "soc"] {
+        assert!(without[key].is_null(), "{key}");
+    }
+    assert_eq!(bench.get(&path, &token).await.status(), 400);
+    let nobody = "/helios/api/sites/hs_999999/flows?month=2026-03";
+    assert_eq!(bench.get(nobody, &token).await.status(), 404);
+}
+
 /// A gateway that was lost tells later what it missed.
 #[tokio::test]
 async fn the_record_of_a_lost_site_is_filled_in_when_it_is_back() {

@@ -12,6 +12,7 @@ pub mod energy;
 pub mod erasure;
 pub mod exports;
 pub mod fleet;
+pub mod hem;
 pub mod links;
 pub mod locations;
 pub mod log;
@@ -101,6 +102,11 @@ macro_rules! store_contract {
                 comes_back_as_it_was_told,
                 inverters_are_asked_about_in_turn,
                 goes_with_its_inverter;
+            hem:
+                systems_come_back_as_they_were,
+                systems_change_only_from_the_version_read,
+                systems_go_with_their_account,
+                records_come_back_as_they_were_told;
             paging:
                 forwards_and_backwards_over_devices,
                 goes_on_from_rows_that_are_gone,

@@ -11,6 +11,7 @@ mod error;
 mod exports;
 mod fences;
 mod fleet;
+mod hem;
 mod inspect;
 mod letters;
 mod links;

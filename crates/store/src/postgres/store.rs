@@ -9,9 +9,11 @@ use livewatt_domain::{
     account::{Account, AccountSchedule},
     client::Client,
     device::Device,
+    hem::{HemSystem, SiteHistory},
     history::Piece,
     id::{
-        AccountId, ActionId, ChargingSessionId, ClientId, DeviceId, LocationId, UserId, WebhookId,
+        AccountId, ActionId, ChargingSessionId, ClientId, DeviceId, HemSystemId, LocationId,
+        UserId, WebhookId,
     },
     kind::DeviceKind,
     link::LinkSession,
@@ -26,7 +28,7 @@ use livewatt_domain::{
 };
 
 use super::{
-    PostgresStore, accounts, actions, ages, clients, devices, energy, exports, fences, fleet,
+    PostgresStore, accounts, actions, ages, clients, devices, energy, exports, fences, fleet, hem,
     links, locations, log, operation, presence, production, sample_days, slices, tariffs, users,
     webhooks,
 };
@@ -239,6 +241,44 @@ impl Store for PostgresStore {
     async fn pending_actions(&self, of: PendingOf) -> StoreResult<Vec<StoredAction>> {
         let mut connection = self.read().await?;
         actions::pending(&mut connection, &of).await
+    }
+
+    async fn hem_systems_of_account(&self, id: AccountId) -> StoreResult<Vec<HemSystem>> {
+        let mut connection = self.read().await?;
+        hem::of_account(&mut connection, id).await
+    }
+
+    async fn find_hem_system(
+        &self,
+        client: ClientId,
+        id: HemSystemId,
+    ) -> StoreResult<Option<HemSystem>> {
+        let mut connection = self.read().await?;
+        hem::find(&mut connection, client, id).await
+    }
+
+    async fn list_hem_systems(
+        &self,
+        client: ClientId,
+        user: Option<UserId>,
+        page: PageRequest,
+    ) -> StoreResult<Page<HemSystem>> {
+        let mut connection = self.read().await?;
+        hem::list(&mut connection, client, user.as_ref(), &page).await
+    }
+
+    async fn last_seen(&self, devices: Vec<DeviceId>) -> StoreResult<Vec<(DeviceId, Timestamp)>> {
+        let mut connection = self.read().await?;
+        hem::last_seen(&mut connection, &devices).await
+    }
+
+    async fn hem_record(
+        &self,
+        id: HemSystemId,
+        period: Period,
+    ) -> StoreResult<Option<SiteHistory>> {
+        let mut connection = self.read().await?;
+        hem::record(&mut connection, id, period).await
     }
 
     async fn create_location(&self, location: Location) -> StoreResult<bool> {

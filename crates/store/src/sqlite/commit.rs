@@ -4,7 +4,7 @@ use livewatt_domain::{partition::Partitions, webhook::Position};
 use rusqlite::{Connection, params};
 
 use super::{
-    accounts, actions, ages, devices, energy, fleet, links, log, production,
+    accounts, actions, ages, devices, energy, fleet, hem, links, log, production,
     statement::{execute, json, query_all, query_one, signed},
 };
 use crate::{
@@ -28,6 +28,12 @@ pub(super) fn commit(connection: &Connection, unit: &UnitOfWork) -> StoreResult<
     }
     for visit in &unit.productions {
         production::save(connection, visit)?;
+    }
+    for change in &unit.hem_systems {
+        hem::change(connection, change)?;
+    }
+    for record in &unit.hem_records {
+        hem::save_record(connection, record)?;
     }
     for change in &unit.accounts {
         if let AccountChange::Delete(id) = change {

@@ -11,6 +11,7 @@ mod energy;
 mod error;
 mod exports;
 mod fleet;
+mod hem;
 mod inspect;
 mod job;
 mod links;

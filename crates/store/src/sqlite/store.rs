@@ -7,9 +7,11 @@ use livewatt_domain::{
     account::{Account, AccountSchedule},
     client::Client,
     device::{Device, DeviceText},
+    hem::{HemSystem, SiteHistory},
     history::Piece,
     id::{
-        AccountId, ActionId, ChargingSessionId, ClientId, DeviceId, LocationId, UserId, WebhookId,
+        AccountId, ActionId, ChargingSessionId, ClientId, DeviceId, HemSystemId, LocationId,
+        UserId, WebhookId,
     },
     kind::DeviceKind,
     link::LinkSession,
@@ -24,8 +26,8 @@ use livewatt_domain::{
 };
 
 use super::{
-    SqliteStore, accounts, actions, ages, clients, commit, devices, energy, exports, fleet, links,
-    locations, log, operation, production, slices, tariffs, users, webhooks,
+    SqliteStore, accounts, actions, ages, clients, commit, devices, energy, exports, fleet, hem,
+    links, locations, log, operation, production, slices, tariffs, users, webhooks,
 };
 use crate::{
     AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, ExportBehind, ExportStep,
@@ -222,6 +224,40 @@ impl Store for SqliteStore {
 
     async fn pending_actions(&self, of: PendingOf) -> StoreResult<Vec<StoredAction>> {
         self.read(move |c| actions::pending(c, &of)).await
+    }
+
+    async fn hem_systems_of_account(&self, id: AccountId) -> StoreResult<Vec<HemSystem>> {
+        self.read(move |c| hem::of_account(c, id)).await
+    }
+
+    async fn find_hem_system(
+        &self,
+        client: ClientId,
+        id: HemSystemId,
+    ) -> StoreResult<Option<HemSystem>> {
+        self.read(move |c| hem::find(c, client, id)).await
+    }
+
+    async fn list_hem_systems(
+        &self,
+        client: ClientId,
+        user: Option<UserId>,
+        page: PageRequest,
+    ) -> StoreResult<Page<HemSystem>> {
+        self.read(move |c| hem::list(c, client, user.as_ref(), &page))
+            .await
+    }
+
+    async fn last_seen(&self, devices: Vec<DeviceId>) -> StoreResult<Vec<(DeviceId, Timestamp)>> {
+        self.read(move |c| hem::last_seen(c, &devices)).await
+    }
+
+    async fn hem_record(
+        &self,
+        id: HemSystemId,
+        period: Period,
+    ) -> StoreResult<Option<SiteHistory>> {
+        self.read(move |c| hem::record(c, id, period)).await
     }
 
     async fn create_location(&self, location: Location) -> StoreResult<bool> {

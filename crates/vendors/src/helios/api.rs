@@ -62,11 +62,30 @@ impl Api<'_> {
         inverter: &str,
         period: Period,
     ) -> Result<Response, CallError> {
+        let url = self.api(&["inverters", inverter, "production"]);
+        self.of_period(access, url, period).await
+    }
+
+    pub(super) async fn flows(
+        &self,
+        access: &Secret,
+        site: &str,
+        period: Period,
+    ) -> Result<Response, CallError> {
+        let url = self.api(&["sites", site, "flows"]);
+        self.of_period(access, url, period).await
+    }
+
+    async fn of_period(
+        &self,
+        access: &Secret,
+        mut url: Url,
+        period: Period,
+    ) -> Result<Response, CallError> {
         let key = match period {
             Period::Day(_) => "day",
             Period::Month(_) => "month",
         };
-        let mut url = self.api(&["inverters", inverter, "production"]);
         url.query_pairs_mut().append_pair(key, &period.to_string());
         self.caller.get(url).bearer(access).send().await
     }

@@ -11,6 +11,7 @@ use livewatt_domain::{
     },
     energy::Flow,
     fact::{Completeness, Key, Observation, Presence},
+    hem::{self, Flows, Series, SeriesValues},
     kind::DeviceKind,
     production::Period,
     zone::Zone,
@@ -19,7 +20,7 @@ use livewatt_domain::{
 use super::{Site, wire};
 use crate::{
     http::Response,
-    lenient::{Drift, EpochMillis, Number, Teller, Told},
+    lenient::{Drift, EpochMillis, List, Number, Teller, Told},
 };
 
 /// A battery that moves less power than this rests, in W.
@@ -59,6 +60,10 @@ pub(super) fn site(told: Told<wire::Site>, drift: &mut Drift) -> Option<Site> {
         installed_at,
         longitude: told.lon.take("site.lon", drift).map(|Number(east)| east),
         latitude: told.lat.take("site.lat", drift).map(|Number(north)| north),
+        address: told
+            .address
+            .take("site.address", drift)
+            .filter(|address| !address.is_empty()),
     })
 }
 
@@ -71,32 +76,82 @@ pub(super) fn production(
 ) -> Option<(Zone, Vec<Option<f64>>)> {
     let named = told
         .timezone
-        .and_then("(unknown zone)", |name| name.parse().ok());
-    let zone = named
-        .take("production.timezone", drift)
-        .unwrap_or_else(|| zone.clone());
-    let step = match period {
-        Period::Day(_) => "quarter",
-        Period::Month(_) => "day",
-    };
-    if told.step.as_value().is_none_or(|word| word != step) {
-        return None;
-    }
-    let EpochMillis(from) = told.from.take("production.from", drift)?;
-    if from != period.begin(&zone) {
+        .and_then("(unknown zone)", |name| name.parse().ok())
+        .take("production.timezone", drift);
+    let zone = named.unwrap_or_else(|| zone.clone());
+    let from = told.from.take("production.from", drift);
+    if !is_about(period, &zone, &told.step, from) {
         return None;
     }
     let list = told.wh.take("production.wh", drift)?;
+    let kwh = values(list, Told::kilo, "production.wh[]", drift);
+    Some((zone, kwh))
+}
+
+/// Whether an answer with this step and this beginning is about a period.
+fn is_about(period: Period, zone: &Zone, step: &Told<String>, from: Option<EpochMillis>) -> bool {
+    let expected = match period {
+        Period::Day(_) => "quarter",
+        Period::Month(_) => "day",
+    };
+    step.as_value().is_some_and(|word| word == expected)
+        && from.is_some_and(|EpochMillis(from)| from == period.begin(zone))
+}
+
+fn values(
+    list: List<Number>,
+    unit: fn(Told<Number>) -> Told<Number>,
+    name: &str,
+    drift: &mut Drift,
+) -> Vec<Option<f64>> {
     let values = list.into_iter().map(|value| {
-        let kwh = value.kilo().take("production.wh[]", drift);
-        kwh.map(|Number(kwh)| kwh)
+        let number = unit(value).take(name, drift);
+        number.map(|Number(number)| number)
     });
-    Some((zone, values.collect()))
+    values.collect()
+}
+
+/// What an answer says of the flows in a period; `None` if it is about another.
+pub(super) fn flows(
+    told: wire::Flows,
+    zone: &Zone,
+    period: Period,
+    drift: &mut Drift,
+) -> Option<(Zone, SeriesValues)> {
+    let named = told
+        .timezone
+        .and_then("(unknown zone)", |name| name.parse().ok())
+        .take("flows.timezone", drift);
+    let zone = named.unwrap_or_else(|| zone.clone());
+    let from = told.from.take("flows.from", drift);
+    if !is_about(period, &zone, &told.step, from) {
+        return None;
+    }
+    let mut series = SeriesValues::new();
+    for (of, name, list) in [
+        (Series::Generation, "flows.solar_wh", told.solar_wh),
+        (Series::Consumption, "flows.load_wh", told.load_wh),
+        (Series::Import, "flows.import_wh", told.import_wh),
+        (Series::Export, "flows.export_wh", told.export_wh),
+        (Series::Charge, "flows.charged_wh", told.charged_wh),
+        (Series::Discharge, "flows.discharged_wh", told.discharged_wh),
+        (Series::BatteryLevel, "flows.soc", told.soc),
+    ] {
+        let unit: fn(Told<Number>) -> Told<Number> = match of {
+            Series::BatteryLevel => |percent| percent,
+            _ => Told::kilo,
+        };
+        if let Some(list) = list.take(name, drift) {
+            series.insert(of, values(list, unit, name, drift));
+        }
+    }
+    Some((zone, series))
 }
 
 /// What a site told of its devices.
 pub(super) struct SiteTold {
     pub(super) observations: Vec<Observation>,
+    pub(super) site: hem::SiteTold,
     /// Whether these are all of its devices.
     pub(super) is_complete: bool,
 }
@@ -117,6 +172,28 @@ pub(super) fn live(
         }
     };
     let at = told.ts.take("ts", drift).map(|EpochMillis(at)| at);
+    let today = told
+        .inverter
+        .as_value()
+        .map(|inverter| inverter.today_wh.clone());
+    let generation = today
+        .unwrap_or_default()
+        .kilo()
+        .take("inverter.today_wh", drift);
+    let today = Flows {
+        generation: generation.map(|Number(kwh)| kwh),
+        ..Flows::default()
+    };
+    let told_site = hem::SiteTold {
+        id: site.id.clone(),
+        name: site.name.clone(),
+        zone: site.timezone.as_deref().and_then(|name| name.parse().ok()),
+        installed_at: site.installed_at,
+        address: site.address.clone(),
+        devices: Vec::new(),
+        today,
+        at: at.map_or(response.received_at, |at| at.min(response.received_at)),
+    };
     let mut reader = Reader {
         site,
         response,
@@ -125,6 +202,7 @@ pub(super) fn live(
         is_lost,
         told: SiteTold {
             observations: Vec::new(),
+            site: told_site,
             is_complete: true,
         },
     };
@@ -133,7 +211,10 @@ pub(super) fn live(
     reader.device(DeviceKind::Meter, "meter", told.meter, meter);
     reader.device(DeviceKind::Hvac, "heatpump", told.heatpump, heatpump);
     reader.device(DeviceKind::Charger, "charger", told.charger, charger);
-    reader.told
+    let mut told = reader.told;
+    let devices = told.observations.iter().map(|seen| seen.device.clone());
+    told.site.devices = devices.collect();
+    told
 }
 
 /// A block of a site's answer: a device.

@@ -16,6 +16,7 @@ use livewatt_domain::{
     action::{SendOutcome, Target, Timing},
     cadence::CadencePolicy,
     device::VendorDevice,
+    hem::SiteTold,
     kind::DeviceKind,
     production::Period,
     scope::Scope,
@@ -26,7 +27,7 @@ use url::Url;
 
 use crate::{
     command::CommandOutcome,
-    harvest::{AccountOutcome, Harvest, Inventory, ProductionTold},
+    harvest::{AccountOutcome, Harvest, Inventory, ProductionTold, SiteHistoryTold},
     http::{Caller, Response},
     lenient::{self, Drift},
     link::{LinkInput, LinkOutcome, LinkProblem, LinkedAccount},
@@ -70,6 +71,8 @@ struct Site {
     installed_at: Option<Timestamp>,
     longitude: Option<f64>,
     latitude: Option<f64>,
+    #[serde(default)]
+    address: Option<String>,
 }
 
 /// Sites asked about at the same time.
@@ -233,6 +236,7 @@ const DEFAULT_LIFE_SECS: f64 = 900.0;
 #[derive(Default)]
 struct Reads {
     observations: Vec<livewatt_domain::fact::Observation>,
+    sites: Vec<SiteTold>,
     /// Whether all sites told all of their devices.
     is_complete: bool,
     answers: usize,
@@ -257,6 +261,7 @@ impl Reads {
                 let told = convert::live(live, site, response, &mut self.drift);
                 self.is_complete &= told.is_complete;
                 self.observations.extend(told.observations);
+                self.sites.push(told.site);
             }
             Err(outcome) => self.take_failure(outcome),
         }
@@ -369,6 +374,7 @@ impl Vendor for Helios {
         Harvest {
             inventory: (reads.answers > 0 || account == AccountOutcome::Ok).then_some(inventory),
             observations: reads.observations,
+            sites: reads.sites,
             troubled: Vec::new(),
             account,
             drift: drift.into_words(),
@@ -434,6 +440,41 @@ impl Vendor for Helios {
             )),
             Err(outcome) => outcome.into(),
         }
+    }
+
+    fn keeps_site_history(&self) -> bool {
+        true
+    }
+
+    async fn site_history(
+        &self,
+        cx: AccountContext<'_>,
+        site: &str,
+        zone: &Zone,
+        period: Period,
+    ) -> Result<SiteHistoryTold, AccountOutcome> {
+        let access = match open::<Session>(cx.credentials) {
+            Some(session) if cx.clock.now() < session.usable_until => session.access,
+            _ => return Err(AccountOutcome::LoginExpired),
+        };
+        let response = self.api(cx.caller).flows(&access, site, period).await?;
+        if response.status == 404 {
+            return Ok(SiteHistoryTold {
+                zone: zone.clone(),
+                series: None,
+                drift: Vec::new(),
+            });
+        }
+        let mut drift = Drift::default();
+        let told = convert::flows(lenient::object(&response)?, zone, period, &mut drift);
+        let Some((zone, series)) = told else {
+            return Err(response.malformed("the answer is about another time"));
+        };
+        Ok(SiteHistoryTold {
+            zone,
+            series: Some(series),
+            drift: drift.into_words(),
+        })
     }
 
     fn calls_per_read(&self, devices: usize) -> u32 {

@@ -23,6 +23,7 @@ wire! {
         timezone: String,
         lat: Number,
         lon: Number,
+        address: String,
         /// A date.
         installed_on: String,
     }
@@ -35,6 +36,24 @@ wire! {
         /// Local midnight.
         from: EpochMillis,
         wh: List<Number>,
+    }
+
+    /// What flowed at a site in a day or a month; of what it does not have, nothing.
+    Flows {
+        timezone: String,
+        /// `quarter` or `day`.
+        step: String,
+        /// Local midnight.
+        from: EpochMillis,
+        solar_wh: List<Number>,
+        /// All that was used.
+        load_wh: List<Number>,
+        import_wh: List<Number>,
+        export_wh: List<Number>,
+        charged_wh: List<Number>,
+        discharged_wh: List<Number>,
+        /// At the end of each quarter hour; not told by the day.
+        soc: List<Number>,
     }
 
     /// What a site does now.
@@ -55,6 +74,8 @@ wire! {
         connected: bool,
         model: String,
         power: Number,
+        /// Since local midnight.
+        today_wh: Number,
         total_wh: Number,
     }
 

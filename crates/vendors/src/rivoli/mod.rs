@@ -246,6 +246,7 @@ impl Reads {
         Harvest {
             observations: harvest,
             inventory,
+            sites: Vec::new(),
             troubled,
             account,
             drift: drift.into_words(),

@@ -59,6 +59,7 @@ pub(super) fn account(account: wire::Account, response: &Response) -> Harvest {
             true => Inventory::Complete(devices),
             false => Inventory::Partial(devices),
         }),
+        sites: Vec::new(),
         troubled: Vec::new(),
         account: AccountOutcome::Ok,
         drift: drift.into_words(),

@@ -1,7 +1,7 @@
 //! What is special to one adapter.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use livewatt_domain::{device::VendorDevice, kind::DeviceKind};
+use livewatt_domain::{device::VendorDevice, hem::Series, kind::DeviceKind};
 use livewatt_vendors::{
     AccountOutcome, DeviceTrouble, Inventory, LinkInput, LinkOutcome, LinkProblem, Wanted,
 };
@@ -16,6 +16,7 @@ use crate::{
 const CAR: &str = include_str!("../../fixtures/rivoli/car.json");
 const LIVE: &str = include_str!("../../fixtures/helios/live.json");
 const PRODUCTION: &str = include_str!("../../fixtures/helios/production.json");
+const FLOWS: &str = include_str!("../../fixtures/helios/flows.json");
 const TOKEN: &str = include_str!("../../fixtures/volta/token.json");
 
 fn cars(ids: &[&str]) -> Vec<VendorDevice> {
@@ -381,4 +382,60 @@ async fn helios_tells_what_an_inverter_produced() {
     lab.clock
         .advance(livewatt_domain::SignedDuration::from_hours(1));
     assert_eq!(day().await, Err(AccountOutcome::LoginExpired));
+}
+
+#[tokio::test]
+async fn helios_tells_what_flowed_at_a_site() {
+    let lab = Lab::new(helios().make).await;
+    let (_, credentials) = lab.sign_in(&helios().sign_in).await;
+    let day = || lab.site_history(&credentials, "2026-03-02");
+    lab.cloud.script([Answer::ok(FLOWS)]);
+    let told = day().await.unwrap();
+    assert_eq!((told.zone.name(), told.drift.len()), ("Europe/Berlin", 0));
+    let series = told.series.unwrap();
+    assert_eq!(series.len(), Series::ALL.len());
+    let discharged = vec![Some(0.0), Some(0.119), None];
+    assert_eq!(series[&Series::Discharge], discharged);
+    assert_eq!(series[&Series::Consumption][0], Some(0.12));
+    assert_eq!(series[&Series::BatteryLevel][1], Some(41.3));
+
+    // What is not there is not told, and what makes no sense costs its own bucket alone.
+    let odd = FLOWS
+        .replace(
+            "\"charged_wh\": [\"0\", \"0\", null]",
+            "\"charged_wh\": null",
+        )
+        .replace(r#""131""#, r#""much""#);
+    assert_ne!(odd, FLOWS);
+    lab.cloud.script([Answer::ok(&odd)]);
+    let told = day().await.unwrap();
+    let series = told.series.unwrap();
+    assert!(!series.contains_key(&Series::Charge));
+    assert_eq!(series[&Series::Consumption], [Some(0.12), None, None]);
+    assert_eq!(told.drift, ["flows.load_wh=(text)"]);
+
+    lab.cloud.script([Answer::status(404, "{}")]);
+    assert_eq!(day().await.unwrap().series, None);
+    for (period, body) in [
+        ("2026-03-03", FLOWS.to_owned()),
+        ("2026-03", FLOWS.to_owned()),
+        (
+            "2026-03-02",
+            FLOWS.replace("Europe/Berlin", "Europe/Lisbon"),
+        ),
+        ("2026-03-02", "[]".to_owned()),
+    ] {
+        lab.cloud.script([Answer::ok(&body)]);
+        let outcome = lab.site_history(&credentials, period).await.unwrap_err();
+        assert!(
+            matches!(outcome, AccountOutcome::Malformed(_)),
+            "{outcome:?}"
+        );
+    }
+    lab.cloud.script([Answer::status(503, "")]);
+    let outcome = day().await.unwrap_err();
+    assert!(
+        matches!(outcome, AccountOutcome::Unreachable(_)),
+        "{outcome:?}"
+    );
 }

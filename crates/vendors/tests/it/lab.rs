@@ -10,7 +10,7 @@ use livewatt_domain::{
 use livewatt_vendors::{
     AccountContext, AccountOutcome, Budgets, Caller, CommandOutcome, Credentials, Harvest,
     HttpOptions, HttpPool, LinkContext, LinkInput, LinkOutcome, LinkProblem, Priority,
-    ProductionTold, RefreshOutcome, Secret, Vendor, Wanted,
+    ProductionTold, RefreshOutcome, Secret, SiteHistoryTold, Vendor, Wanted,
 };
 use url::Url;
 
@@ -144,6 +144,21 @@ impl Lab {
         let zone = "Europe/Berlin".parse().unwrap();
         let period = period.parse().unwrap();
         self.vendor.production(cx, &inverter, &zone, period).await
+    }
+
+    /// Asks what flowed at a site in Berlin.
+    pub(crate) async fn site_history(
+        &self,
+        credentials: &Secret,
+        period: &str,
+    ) -> Result<SiteHistoryTold, AccountOutcome> {
+        let caller = self.caller();
+        let cx = self.context(&caller, credentials);
+        let zone = "Europe/Berlin".parse().unwrap();
+        let period = period.parse().unwrap();
+        self.vendor
+            .site_history(cx, "hs_000001", &zone, period)
+            .await
     }
 
     pub(crate) async fn refresh(&self, credentials: &Secret) -> RefreshOutcome {

@@ -233,6 +233,8 @@ impl Visit {
             | EngineError::ActionRefused { .. }
             | EngineError::LocationNotFound(_)
             | EngineError::TariffNotFound(_)
+            | EngineError::StatisticsNotAvailable
+            | EngineError::VendorUnavailable { .. }
             | EngineError::WebhookNotFound(_)
             | EngineError::Internal { .. } => LinkTrouble::Internal,
         };

@@ -1,6 +1,8 @@
 //! The helios cloud: home-energy sites, one call each, watts and strings, one time stamp.
 
 pub(crate) mod commands;
+pub(crate) mod flows;
+pub(crate) mod history;
 pub(crate) mod production;
 pub(crate) mod view;
 
@@ -33,6 +35,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/api/refresh", post(refresh))
         .route("/api/sites", get(list_sites))
         .route("/api/sites/{id}/live", get(get_live))
+        .route("/api/sites/{id}/flows", get(flows::get))
         .route("/api/inverters/{id}/production", get(production::get))
         .route("/api/sites/{id}/heatpump", put(commands::heat_pump))
         .route("/api/sites/{id}/battery", put(commands::battery))

@@ -20,6 +20,7 @@ pub(crate) fn summary(account: &Account, house: &Household) -> Value {
         "timezone": TOWNS[account.town].timezone,
         "lat": format!("{:.3}", site.live.lat),
         "lon": format!("{:.3}", site.live.lon),
+        "address": format!("{}, {}", site.meta.name, TOWNS[account.town].name),
         "installed_on": format!("{}-05-14", site.meta.year),
     })
 }

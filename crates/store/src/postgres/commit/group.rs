@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::Pending;
 use crate::{
     actions::ActionChange,
+    hem::HemChange,
     types::{AccountChange, DeviceChange, UnitOfWork},
 };
 
@@ -64,17 +65,28 @@ fn written(unit: &UnitOfWork) -> impl Iterator<Item = Uuid> {
     let histories = unit.histories.iter().map(|history| history.device_id.0);
     let productions = unit.productions.iter().map(|visit| visit.device_id.0);
     let devices = devices.chain(histories).chain(productions);
-    let rows = accounts.chain(devices).chain(actions);
+    let systems = unit.hem_systems.iter().map(|change| match change {
+        HemChange::Insert(system) | HemChange::Update { system, .. } => system.id.0,
+        HemChange::Delete { id, .. } => id.0,
+    });
+    let records = unit.hem_records.iter().map(|record| record.system_id.0);
+    let systems = systems.chain(records);
+    let rows = accounts.chain(devices).chain(actions).chain(systems);
     rows.chain(session)
 }
 
 fn used(unit: &UnitOfWork) -> impl Iterator<Item = Uuid> {
-    unit.devices.iter().filter_map(|change| match change {
+    let devices = unit.devices.iter().filter_map(|change| match change {
         DeviceChange::Insert(device) | DeviceChange::Update { device, .. } => {
             Some(device.account_id.0)
         }
         DeviceChange::Delete { .. } => None,
-    })
+    });
+    let systems = unit.hem_systems.iter().filter_map(|change| match change {
+        HemChange::Insert(system) | HemChange::Update { system, .. } => Some(system.account_id.0),
+        HemChange::Delete { .. } => None,
+    });
+    devices.chain(systems)
 }
 
 /// Takes the next group; never an empty one if anything waits.
@@ -88,6 +100,8 @@ pub(super) fn take_group(waiting: &mut VecDeque<Pending>) -> Vec<Pending> {
             + unit.devices.len()
             + unit.actions.len()
             + unit.events.len()
+            + unit.hem_systems.len()
+            + unit.hem_records.len()
             + unit.histories.len()
             + unit.productions.len();
         let is_full = group.len() >= MAX_UNITS || (rows + size > MAX_ROWS && !group.is_empty());

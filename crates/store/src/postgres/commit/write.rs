@@ -1,12 +1,13 @@
 //! One transaction for a group of units: rows are locked first, all in the same order everywhere
-//! (partitions, users, accounts, devices, actions, sessions, heads of the log; by ID within each), then it is
-//! decided which units may be written, then each table is written by one statement.
+//! (partitions, users, accounts, devices, actions, HEM systems, sessions, heads of the log; by ID
+//! within each), then it is decided which units may be written, then each table is written by one
+//! statement.
 
 use std::collections::{BTreeSet, HashMap};
 
 use livewatt_domain::{
     device::Device,
-    id::{ActionId, DeviceId},
+    id::{ActionId, DeviceId, HemSystemId},
     webhook::Position,
 };
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -16,10 +17,11 @@ use super::Context;
 use crate::{
     actions::ActionChange,
     error::{StoreError, StoreResult},
+    hem::HemChange,
     postgres::{
         accounts, actions,
         devices::{self, Locked},
-        energy, fences, letters, links, log,
+        energy, fences, hem, letters, links, log,
         open::SLICE_LOCKS,
         production,
         statement::{begin_with, commit},
@@ -142,6 +144,15 @@ impl Decision {
         let revisions = builds_on.filter_map(|change| change.builds_on());
         let revisions = revisions.map(|(id, _)| id.0).collect();
         let revisions = actions::lock(connection, revisions).await?;
+        let changes = || own.iter().flat_map(|unit| &unit.hem_systems);
+        let known: Vec<_> = changes().filter_map(HemChange::builds_on).collect();
+        let systems = match known.is_empty() {
+            true => HashMap::new(),
+            false => {
+                let ids = known.iter().map(|(id, _)| id.0).collect();
+                hem::lock(connection, ids).await?
+            }
+        };
         let sessions: Vec<_> = own.iter().flat_map(|unit| &unit.link_session).collect();
         let sessions = match sessions.is_empty() {
             true => HashMap::new(),
@@ -153,6 +164,7 @@ impl Decision {
         let is_late = |unit: &UnitOfWork| {
             let mut changes = unit.devices.iter();
             let mut actions = unit.actions.iter();
+            let mut built_on = unit.hem_systems.iter().filter_map(HemChange::builds_on);
             let mut session = unit.link_session.iter();
             let mut saved = unit.accounts.iter();
             saved.any(|change| is_replaced(change, &accounts))
@@ -161,6 +173,7 @@ impl Decision {
                     let known = change.builds_on();
                     known.is_some_and(|(id, revision)| revisions.get(&id.0) != Some(&revision))
                 })
+                || built_on.any(|(id, version)| systems.get(&id) != Some(&version))
                 || session.any(|(id, _)| sessions.get(&id.0) != Some(&false))
         };
         let results = units.iter().map(|unit| {
@@ -234,6 +247,10 @@ async fn lock_accounts(
             DeviceChange::Insert(device) => Some(device.account_id.0),
             DeviceChange::Update { .. } | DeviceChange::Delete { .. } => None,
         }));
+        ids.extend(unit.hem_systems.iter().filter_map(|change| match change {
+            HemChange::Insert(system) => Some(system.account_id.0),
+            HemChange::Update { .. } | HemChange::Delete { .. } => None,
+        }));
     }
     accounts::lock(connection, &users, ids.into_iter().collect()).await
 }
@@ -275,6 +292,10 @@ async fn write_rows<'a, I: Iterator<Item = &'a UnitOfWork>>(
     energy::save(connection, &histories).await?;
     let productions: Vec<_> = units().flat_map(|unit| &unit.productions).collect();
     production::save(connection, &productions).await?;
+    let systems: Vec<_> = units().flat_map(|unit| &unit.hem_systems).collect();
+    hem::save(connection, &systems).await?;
+    let records: Vec<_> = units().flat_map(|unit| &unit.hem_records).collect();
+    hem::save_records(connection, &records).await?;
     let gone: Vec<_> = changes
         .iter()
         .filter_map(|change| match change {
@@ -317,6 +338,20 @@ impl DeviceChange {
                 device,
                 from_version,
             } => Some((device.id, *from_version)),
+            Self::Delete { id, from_version } => Some((*id, *from_version)),
+        }
+    }
+}
+
+impl HemChange {
+    /// The HEM system that must be there, and its version.
+    const fn builds_on(&self) -> Option<(HemSystemId, u64)> {
+        match self {
+            Self::Insert(_) => None,
+            Self::Update {
+                system,
+                from_version,
+            } => Some((system.id, *from_version)),
             Self::Delete { id, from_version } => Some((*id, *from_version)),
         }
     }

@@ -34,8 +34,8 @@ fn read(body: impl Into<bytes::Bytes>) -> (SiteTold, Vec<String>) {
     let told = match lenient::object(&response) {
         Ok(told) => live(told, &home(), &response, &mut drift),
         Err(_) => SiteTold {
-            observations: Vec::new(),
             is_complete: false,
+            ..live(wire::Live::default(), &home(), &response, &mut drift)
         },
     };
     (told, drift.into_words())
@@ -76,8 +76,23 @@ fn a_recorded_home() {
     let (told_site, drift) = read(LIVE);
     assert_eq!(drift, Vec::<String>::new());
     assert!(told_site.is_complete);
+    let site = told_site.site;
+    assert_eq!(
+        (site.id.as_str(), site.name.as_deref()),
+        ("hs_000001", Some("Lindenweg 4"))
+    );
+    assert_eq!(site.address.as_deref(), Some("Lindenweg 4, muenchen"));
+    assert_eq!(site.zone, "Europe/Berlin".parse().ok());
+    assert_eq!(site.today.generation, Some(8.123));
+    let others = Flows {
+        generation: None,
+        ..site.today
+    };
+    assert!(!others.is_any_known(), "nothing else is told");
     let seen = told_site.observations;
     assert_eq!(seen.len(), 5);
+    let devices = seen.iter().map(|seen| seen.device.clone());
+    assert_eq!(site.devices, devices.collect::<Vec<_>>());
     let ts = Timestamp::from_millisecond(1_772_475_610_000).unwrap();
     let installed = told(of(&seen, "hx_inv_000001"))["information.installationDate"].clone();
     assert_eq!(moment(&installed), "2021-05-13T22:00:00Z".parse().unwrap());

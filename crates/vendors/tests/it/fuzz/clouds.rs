@@ -78,6 +78,20 @@ impl Bench {
         }
     }
 
+    /// The same about a site.
+    pub(super) fn site_history(&self, body: &[u8]) {
+        self.lab.cloud.script([Answer::Raw(body.to_vec())]);
+        let asked = self.lab.site_history(&self.credentials, "2026-03-02");
+        match self.runtime.block_on(asked) {
+            Ok(told) => {
+                let mut values = told.series.iter().flat_map(|of| of.values()).flatten();
+                let is_number = |value: &Option<f64>| value.is_none_or(f64::is_finite);
+                assert!(values.all(is_number), "{told:?}");
+            }
+            Err(outcome) => check_outcome(&outcome, self.lab.now()),
+        }
+    }
+
     /// A refresh that gets this as its first answer: nothing but a refusal ends an account.
     pub(super) fn refresh(&self, body: &[u8]) {
         let mut answers = vec![Answer::Raw(body.to_vec())];
@@ -173,6 +187,7 @@ const SESSION: &str = include_str!("../../../fixtures/rivoli/session.json");
 const LIVE: &str = include_str!("../../../fixtures/helios/live.json");
 const SITES: &str = include_str!("../../../fixtures/helios/sites.json");
 const PRODUCTION: &str = include_str!("../../../fixtures/helios/production.json");
+const FLOWS: &str = include_str!("../../../fixtures/helios/flows.json");
 const LOGIN: &str = include_str!("../../../fixtures/helios/login.json");
 
 #[test]
@@ -215,7 +230,7 @@ fn helios_stands_whatever_it_is_told() {
     let bench = Bench::new(helios());
     run(
         "helios",
-        broken(&[LIVE, SITES, LOGIN, PRODUCTION]),
+        broken(&[LIVE, SITES, LOGIN, PRODUCTION, FLOWS]),
         |Broken { which, body }| match which {
             0 => bench.read(&body, &helios().wanted),
             1 => {
@@ -226,7 +241,8 @@ fn helios_stands_whatever_it_is_told() {
                 bench.sign_in(&body, 0);
                 bench.refresh(&body);
             }
-            _ => bench.production(&body),
+            3 => bench.production(&body),
+            _ => bench.site_history(&body),
         },
     );
 }
