@@ -506,6 +506,28 @@ def check_production(client, inverters):
     client.refused(method, 404, unknown, **nothing)
 
 
+def check_hem_systems(client, batteries):
+    """The system that a battery is part of, and what flowed there; the client parses no list of them."""
+    client.call("hems.list")
+    status, statistics = "hem_systems.get_hems_status", "hem_systems.get_hems_statistics"
+    for battery in batteries:
+        system = battery.hem_system_id
+        expect(system, f"battery {battery.id} is part of no system")
+        client.call(status, hem_system=system)
+        today = battery.last_seen.date().isoformat()
+        for interval, unit in [(today, "kW"), (today[:7], "kWh")]:
+            told = client.call(statistics, hem_system=system, interval=interval)
+            series = told.result.timeseries.generation
+            where = f"{statistics} {interval}"
+            expect(series.is_available and series.data, f"{where}: {series}")
+            expect((series.unit, series.sampling.mode) == (unit, "bucketed"), f"{where}: {series}")
+        for interval in ("1999-05", "2999-01-01", "yesterday"):
+            client.refused(statistics, 400, hem_system=system, interval=interval)
+    nothing = str(uuid.uuid4())
+    client.refused(status, 404, hem_system=nothing)
+    client.refused(statistics, 404, hem_system=nothing, interval="2026-03")
+
+
 def check_expected(found, expected):
     """Compares the numbers of devices of the user with `vehicle=2,charger=1`, or with at least one
     of each kind."""
@@ -547,6 +569,8 @@ def drive(options):
             check_statistics(client, options.user_id, of_user)
         if kind.name == "inverter":
             check_production(client, of_user)
+        if kind.name == "battery":
+            check_hem_systems(client, of_user)
         by_kind[kind.name] = of_user
     check_expected(found, options.devices_expected)
     check_relinking(client, linked)

@@ -146,6 +146,22 @@ impl ApiError {
                     "Webhook not found",
                     &format!("Could not find webhook {id}"),
                 ),
+                EngineError::StatisticsNotAvailable => row(
+                    (
+                        StatusCode::UNPROCESSABLE_ENTITY,
+                        "hem-system-statistics-not-available",
+                    ),
+                    "HEM System Statistics Not Available",
+                    "Statistics are not available for this HEM System at the requested interval",
+                ),
+                EngineError::VendorUnavailable { .. } => row(
+                    (
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        "vendor-temporarily-unavailable",
+                    ),
+                    "Vendor Temporarily Unavailable",
+                    "Vendor timed out. Please try again later.",
+                ),
                 EngineError::ConnectionLimit => row(
                     (StatusCode::FORBIDDEN, "forbidden"),
                     "Connections limit reached.",
@@ -272,6 +288,10 @@ impl ApiError {
             )),
             Self::Timeout | Self::Stopping | Self::TooManyStreams(_) => Some(SOON),
             Self::Engine(error) if error.is_of_store() => Some(SOON),
+            Self::Engine(EngineError::VendorUnavailable { retry_after }) => {
+                let seconds = retry_after.as_secs().max(1).unsigned_abs();
+                Some((header::RETRY_AFTER, seconds.into()))
+            }
             Self::TooManyAttempts(wait) => {
                 let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
                 Some((header::RETRY_AFTER, seconds.into()))
@@ -359,7 +379,7 @@ impl IntoResponse for ApiError {
 }
 
 /// A refusal whose problem document says that it is one: the contract has that for statistics of
-/// inverters alone.
+/// inverters and of HEM systems alone.
 #[derive(Debug)]
 pub(crate) struct ProblemJson(pub(crate) ApiError);
 
@@ -371,11 +391,16 @@ impl From<ApiError> for ProblemJson {
 
 impl IntoResponse for ProblemJson {
     fn into_response(self) -> Response {
+        let is_of_vendor = matches!(
+            self.0,
+            ApiError::Engine(EngineError::VendorUnavailable { .. })
+        );
         let mut response = self.0.into_response();
-        if matches!(
+        let is_of_request = matches!(
             response.status(),
-            StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND
-        ) {
+            StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY
+        );
+        if is_of_request || is_of_vendor {
             let problem = HeaderValue::from_static("application/problem+json");
             response.headers_mut().insert(header::CONTENT_TYPE, problem);
         }

@@ -31,6 +31,7 @@ use crate::{
 
 mod energy;
 mod freshness;
+mod hem;
 
 /// The API in OpenAPI 3.1.
 pub fn openapi() -> OpenApi {
@@ -155,13 +156,19 @@ fn query_parameters(row: &Operation) -> impl Iterator<Item = Parameter> {
     row.query.iter().map(|query| {
         let schema = ObjectBuilder::new().schema_type(match query.kind {
             QueryKind::Integer(_) => Type::Integer,
-            QueryKind::Text | QueryKind::Moment(_) | QueryKind::Choice(_) => Type::String,
+            QueryKind::Text
+            | QueryKind::Moment(_)
+            | QueryKind::Interval(_)
+            | QueryKind::Choice(_) => Type::String,
         });
         let schema = match query.kind {
             QueryKind::Text => schema,
             QueryKind::Integer(example) => schema.examples(example.parse::<i64>().ok()),
             QueryKind::Moment(example) => schema
                 .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+                .examples([example]),
+            QueryKind::Interval(example) => schema
+                .pattern(Some(r"^\d{4}-\d{2}(-\d{2})?$"))
                 .examples([example]),
             QueryKind::Choice(all) => schema.enum_values(Some(all.iter().copied())),
         };
@@ -310,7 +317,7 @@ fn components() -> Components {
         .with("LogEntry", log_entry())
         .add_sent::<age::BreachReason>()
         .add_sent::<age::Slowed>();
-    let schemas = energy::add(freshness::add(schemas));
+    let schemas = hem::add(energy::add(freshness::add(schemas)));
     let tokens = Flow::ClientCredentials(ClientCredentials::new("/oauth2/token", Scopes::new()));
     ComponentsBuilder::new()
         .schemas_from_iter(schemas.0)

@@ -31,6 +31,9 @@ pub fn router(engine: Arc<Engine>, options: ApiOptions) -> Router {
             }
             Auth::Basic | Auth::Signature => operation.handler,
         };
+        if let Some(path) = operation.also_at {
+            api = api.route(path, handler.clone());
+        }
         api = api.route(&operation.path, handler);
     }
     let api = api.merge(pages::routes(state.options()));

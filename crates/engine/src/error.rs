@@ -1,6 +1,7 @@
 //! What can go wrong in a use case, by who must act. Outside message and inside cause are apart:
 //! only [`EngineError::Internal`] has a cause, and it is for the log alone.
 
+use livewatt_domain::SignedDuration;
 use livewatt_store::StoreError;
 
 /// Result of a use case.
@@ -55,6 +56,15 @@ pub enum EngineError {
     /// There is no such webhook in this client.
     #[error("could not find webhook {0}")]
     WebhookNotFound(String),
+    /// The vendor has nothing to tell about a HEM system in the interval, or cannot be asked.
+    #[error("statistics are not available for this HEM system at the requested interval")]
+    StatisticsNotAvailable,
+    /// The vendor, who alone knows, does not answer now.
+    #[error("the vendor does not answer now")]
+    VendorUnavailable {
+        /// When it may.
+        retry_after: SignedDuration,
+    },
     /// The client may not link more accounts.
     #[error("the client's number of connections is used up")]
     ConnectionLimit,
@@ -107,6 +117,14 @@ impl EngineError {
                     | StoreError::Fenced { .. }
             )
         ))
+    }
+
+    /// Whether a vendor does not tell what was asked, now or ever.
+    pub(crate) const fn is_about_the_vendor(&self) -> bool {
+        matches!(
+            self,
+            Self::StatisticsNotAvailable | Self::VendorUnavailable { .. }
+        )
     }
 
     /// Whether what was decided on has changed since it was read.

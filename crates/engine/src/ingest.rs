@@ -10,19 +10,22 @@ use livewatt_domain::{
     device::{Device, NewDevice, VendorDevice, Via},
     event::Event,
     fact::{Completeness, Observation},
+    hem::{self, SiteTold},
     id::{AccountId, ClientId, DeviceId},
     kind::DeviceKind,
-    location::Places,
-    merge::{Merged, Part, discover, merge_among, set_reachable},
+    merge::{Merged, Part, Surroundings, discover, merge_among, set_reachable},
     stay::{Standing, stay_of},
 };
-use livewatt_store::{DeviceChange, DeviceHistory, ProductionVisit, StoreError, UnitOfWork, Wake};
+use livewatt_store::{
+    DeviceChange, DeviceHistory, HemChange, ProductionVisit, StoreError, UnitOfWork, Wake,
+};
 use livewatt_vendors::{DeviceTrouble, Inventory};
 
 use crate::{
     Engine, EngineError, EngineResult,
     cluster::Letter,
     energy::{Samples, note_stay},
+    hem::Systems,
 };
 
 /// Complete listings in a row that must lack a device before it counts as removed.
@@ -35,6 +38,8 @@ pub(crate) struct Intake<'a> {
     pub observations: &'a [Observation],
     /// Which devices there are.
     pub inventory: Option<&'a Inventory>,
+    /// What was said of sites.
+    pub sites: &'a [SiteTold],
     /// Devices that did not answer well.
     pub troubled: &'a [(VendorDevice, DeviceTrouble)],
     /// The vendor could not be asked: no live data of any device.
@@ -50,6 +55,13 @@ struct Draft {
     stood: Option<Standing>,
     is_quiet_moved: bool,
     is_deleted: bool,
+}
+
+/// What is committed with the devices.
+struct Commit {
+    events: Vec<Event>,
+    histories: Vec<DeviceHistory>,
+    hem_changes: Vec<HemChange>,
 }
 
 /// An account's devices while their changes gather, found by their vendor's names: a message may be
@@ -126,13 +138,23 @@ impl Engine {
         }
         let mut events = Vec::new();
         let mut samples = Samples::default();
+        let systems = match intake.sites.is_empty() {
+            true => None,
+            false => Some(self.begin_systems(&account, intake.sites).await?),
+        };
         if !intake.observations.is_empty() {
             let places = self.places_of(account.client_id, &account.user_id).await?;
             for observation in intake.observations {
+                let surroundings = Surroundings {
+                    places: Some(&places),
+                    hem_system: systems
+                        .as_ref()
+                        .and_then(|systems: &Systems<'_>| systems.of(&observation.device)),
+                };
                 self.take_observation(
                     &account,
                     observation,
-                    &places,
+                    surroundings,
                     &mut drafts,
                     &mut samples,
                     &mut events,
@@ -178,8 +200,24 @@ impl Engine {
                 note_stay(&mut histories, draft.device.id, stay);
             }
         }
-        self.commit_drafts(&account, &drafts.list, histories, events)
-            .await?;
+        let is_part_changed = |draft: &Draft| {
+            let is_changed = draft.is_deleted || draft.from_version != Some(draft.device.version);
+            is_changed && hem::of_document(&draft.device.document).is_some()
+        };
+        let hem_changes = if systems.is_some() || drafts.list.iter().any(is_part_changed) {
+            let kept = drafts.list.iter().filter(|draft| !draft.is_deleted);
+            let kept: Vec<&Device> = kept.map(|draft| &draft.device).collect();
+            self.settle_systems(&account, systems, &kept, &histories, &mut events)
+                .await?
+        } else {
+            Vec::new()
+        };
+        let commit = Commit {
+            events,
+            histories,
+            hem_changes,
+        };
+        self.commit_drafts(&account, &drafts.list, commit).await?;
         let remaining = drafts.list.into_iter().filter(|draft| !draft.is_deleted);
         Ok(Some(remaining.map(|draft| draft.device).collect()))
     }
@@ -188,7 +226,7 @@ impl Engine {
         &self,
         account: &Account,
         observation: &Observation,
-        places: &Places,
+        surroundings: Surroundings<'_>,
         drafts: &mut Drafts,
         samples: &mut Samples,
         events: &mut Vec<Event>,
@@ -204,7 +242,7 @@ impl Engine {
             return;
         };
         samples.take(&draft.device, observation);
-        let merged = merge_among(&draft.device, observation, Part::Everything, Some(places));
+        let merged = merge_among(&draft.device, observation, Part::Everything, surroundings);
         metrics::counter!("livewatt_facts_older_total", "integration" => account.integration.clone())
             .increment(u64::from(merged.older));
         self.adopt(draft, merged, events);
@@ -315,12 +353,12 @@ impl Engine {
         &self,
         account: &Account,
         drafts: &[Draft],
-        histories: Vec<DeviceHistory>,
-        events: Vec<Event>,
+        commit: Commit,
     ) -> EngineResult<()> {
         let mut unit = UnitOfWork::new(Some(self.own_fence(account.id)?));
-        unit.events = events;
-        unit.histories = histories;
+        unit.events = commit.events;
+        unit.histories = commit.histories;
+        unit.hem_systems = commit.hem_changes;
         for draft in drafts {
             let device = &draft.device;
             match draft.from_version {

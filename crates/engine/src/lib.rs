@@ -23,6 +23,7 @@ pub mod export;
 pub mod fleet;
 pub mod freshness;
 pub mod gauges;
+pub mod hem;
 mod ingest;
 pub mod link;
 pub mod locations;
@@ -65,6 +66,7 @@ use crate::{
     events::Feed,
     export::Export,
     fleet::Fleet,
+    hem::Questions,
     placing::KnownPlaces,
     poll::{breaker::Breakers, waiting::Waiting},
     presence::{Presence, StoredBudgets},
@@ -103,6 +105,8 @@ pub struct Engine {
     waiting: Waiting,
     /// Inverters that are being asked about their past.
     productions: UnderWay,
+    /// Questions about the past of sites that somebody waits for.
+    hem_questions: Questions,
     poll_wake: Notify,
     /// A question about the past was answered: there may be room for another.
     production_wake: Notify,
@@ -196,6 +200,7 @@ impl Engine {
             retention: Retention::default(),
             waiting: Waiting::default(),
             productions: UnderWay::default(),
+            hem_questions: Questions::default(),
             poll_wake: Notify::new(),
             production_wake: Notify::new(),
             place_wake: Notify::new(),

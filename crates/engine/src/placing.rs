@@ -19,13 +19,16 @@ use livewatt_domain::{
     SignedDuration, Timestamp,
     account::{Account, AccountStatus},
     device::Device,
+    hem,
     id::{AccountId, ClientId, DeviceId, LocationId, UserId},
     kind::DeviceKind,
     location::{Places, assign, of_document, place_anew},
     merge::Merged,
     stay::Stay,
 };
-use livewatt_store::{AccountsOf, DeviceChange, LocationChange, StoreError, UnitOfWork, Wake};
+use livewatt_store::{
+    AccountsOf, DeviceChange, HemChange, LocationChange, StoreError, UnitOfWork, Wake,
+};
 
 use crate::{Engine, EngineError, EngineResult, cluster::Letter, energy::note_stay};
 
@@ -317,6 +320,30 @@ impl Engine {
         }
     }
 
+    /// What becomes of the HEM systems of an account by the changes of its devices, with its events.
+    async fn systems_by(
+        &self,
+        account: &Account,
+        devices: &[Device],
+        unit: &mut UnitOfWork,
+    ) -> EngineResult<Vec<HemChange>> {
+        let changed = |id: DeviceId| {
+            let mut changes = unit.devices.iter();
+            changes.find_map(|change| match change {
+                DeviceChange::Update { device, .. } if device.id == id => Some(device),
+                _ => None,
+            })
+        };
+        if !unit.devices.iter().any(is_of_system) {
+            return Ok(Vec::new());
+        }
+        let after = devices.iter();
+        let after = after.map(|device| changed(device.id).unwrap_or(device));
+        let after: Vec<&Device> = after.collect();
+        self.settle_systems(account, None, &after, &[], &mut unit.events)
+            .await
+    }
+
     /// Changes devices of an account by nobody's observation: decides under the account's commit
     /// lock, and commits what is worth an event, with it. Silent for an account whose user took back
     /// the right to it: what its devices show is put right when it is linked again.
@@ -360,6 +387,7 @@ impl Engine {
                     device: merged.device,
                 });
             }
+            unit.hem_systems = self.systems_by(&account, &devices, &mut unit).await?;
             let changed: Vec<DeviceId> = unit.devices.iter().filter_map(changed_device).collect();
             match self.commit(account.client_id, unit).await {
                 Ok(()) => {
@@ -376,6 +404,14 @@ impl Engine {
             "a device changed again and again",
             StoreError::Conflict,
         ))
+    }
+}
+
+/// Whether a device that changes is part of a HEM system.
+fn is_of_system(change: &DeviceChange) -> bool {
+    match change {
+        DeviceChange::Update { device, .. } => hem::of_document(&device.document).is_some(),
+        DeviceChange::Insert(_) | DeviceChange::Delete { .. } => false,
     }
 }
 

@@ -110,6 +110,16 @@ impl Presence {
         device
     }
 
+    /// When a device was last seen, if that is not stored yet.
+    pub(crate) fn last_seen(&self, id: DeviceId) -> Option<Timestamp> {
+        let groups = self.groups();
+        let of = |group: &Group| {
+            let quiet = group.quiet.get(&id).map(|quiet| quiet.last_seen);
+            quiet.max(group.seen.get(&id).copied())
+        };
+        of(&groups.leaving).max(of(&groups.gathering))
+    }
+
     /// The same of a device that is read to be served.
     pub(crate) fn overlay_text(&self, mut device: DeviceText) -> DeviceText {
         let groups = self.groups();

@@ -182,16 +182,22 @@ impl Engine {
         let is_empty = account.linked.is_empty();
         let now = self.now();
         let mut unit = self.unit_about(id, &Letter::Changed { account: id })?;
-        for device in self.devices_of(id).await? {
-            if is_hit(&device.vendor, device.kind()) {
-                if account.status != AccountStatus::Deauthorized {
-                    unit.events.push(self.event_maker(now).deleted(&device));
-                }
-                unit.devices.push(DeviceChange::Delete {
-                    id: device.id,
-                    from_version: device.version,
-                });
-            }
+        let devices = self.devices_of(id).await?;
+        let (hit, kept): (Vec<_>, Vec<_>) = devices
+            .iter()
+            .partition(|device| is_hit(&device.vendor, device.kind()));
+        for device in hit {
+            unit.events.push(self.event_maker(now).deleted(device));
+            unit.devices.push(DeviceChange::Delete {
+                id: device.id,
+                from_version: device.version,
+            });
+        }
+        unit.hem_systems = self
+            .settle_systems(&account, None, &kept, &[], &mut unit.events)
+            .await?;
+        if account.status == AccountStatus::Deauthorized {
+            unit.events.clear();
         }
         let client_id = account.client_id;
         unit.accounts.push(match is_empty {

@@ -4,6 +4,7 @@ pub(crate) mod devices;
 pub(crate) mod events;
 pub(crate) mod freshness;
 pub(crate) mod health;
+pub(crate) mod hem;
 pub(crate) mod linking;
 pub(crate) mod locations;
 pub(crate) mod market;

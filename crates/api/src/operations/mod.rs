@@ -3,6 +3,7 @@
 //! Names and paths are the contract's. The operations of the six kinds are rows written once, with
 //! the kind as data; only their operation IDs differ in ways that no rule explains.
 
+mod hem;
 mod kinds;
 mod places;
 mod rows;
@@ -11,6 +12,7 @@ use axum::{http::Method, routing::MethodRouter};
 use livewatt_domain::kind::DeviceKind;
 
 use crate::state::ApiState;
+use hem::hem_rows;
 use kinds::{device_rows, health_row, names};
 use places::{location_rows, pricing_rows, tariff_rows};
 use rows::{
@@ -55,6 +57,8 @@ pub enum QueryKind {
     Integer(&'static str),
     /// A moment of RFC 3339; an example of one.
     Moment(&'static str),
+    /// A day or a month; an example of one.
+    Interval(&'static str),
     /// One of these.
     Choice(&'static [&'static str]),
 }
@@ -100,6 +104,8 @@ pub struct Operation {
     pub method: Method,
     /// Path with `{variable}` segments.
     pub path: String,
+    /// Another path at which published clients look for the same.
+    pub also_at: Option<&'static str>,
     /// Group.
     pub tag: &'static str,
     /// What it does.
@@ -256,6 +262,10 @@ const PRODUCTION: &[Query] = &[
         "2",
     ),
 ];
+const INTERVAL: &[Query] = &[required(Query {
+    kind: QueryKind::Interval("2026-03-01"),
+    ..text("interval", "A day like 2026-03-01, or a month like 2026-03")
+})];
 const ASSET_TYPES: &[Query] = &[text(
     "assetTypes",
     "Kinds of device, separated by commas; all if absent",
@@ -285,6 +295,7 @@ const fn refusal(status: u16, summary: &'static str) -> Answer {
 
 const NO_USER: Answer = refusal(404, "User does not exist");
 const NO_DEVICE: Answer = refusal(404, "Asset not found");
+const NO_HEM_SYSTEM: Answer = refusal(404, "HEM system not found");
 const NO_LOCATION: Answer = refusal(404, "Location not found");
 const NO_WEBHOOK: Answer = refusal(404, "Webhook not found");
 const BAD_INPUT: Answer = refusal(400, "The input is not valid");
@@ -303,6 +314,7 @@ impl Operation {
             id,
             method,
             path: path.into(),
+            also_at: None,
             tag: "",
             summary: summary.into(),
             auth: Auth::Bearer,
@@ -311,6 +323,13 @@ impl Operation {
             answers: Vec::new(),
             is_contract: true,
             handler,
+        }
+    }
+
+    fn also_at(self, path: &'static str) -> Self {
+        Self {
+            also_at: Some(path),
+            ..self
         }
     }
 
@@ -352,6 +371,7 @@ pub fn operations() -> Vec<Operation> {
     for kind in DeviceKind::ALL {
         group(names(kind).tag, device_rows(kind));
     }
+    group("HEM Systems", hem_rows());
     group("Locations", location_rows());
     group("Tariffs", tariff_rows());
     group("Prices", pricing_rows());

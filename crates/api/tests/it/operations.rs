@@ -36,6 +36,7 @@ fn the_table_is_the_contracts() {
     }
     for tag in [
         "User Management",
+        "HEM Systems",
         "Locations",
         "Tariffs",
         "Webhooks",

@@ -12,7 +12,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use livewatt_domain::{
     account::Trigger,
     fact::Observation,
-    id::{AccountId, DeviceId, LocationId},
+    id::{AccountId, ClientId, DeviceId, HemSystemId, LocationId},
 };
 use livewatt_store::StoredLetter;
 use livewatt_vendors::ReadShape;
@@ -58,6 +58,13 @@ pub(crate) enum Letter {
         device: DeviceId,
         location: Option<LocationId>,
     },
+    /// Somebody waits for what the vendor recorded of a site in a period.
+    SiteHistory {
+        account: AccountId,
+        client: ClientId,
+        system: HemSystemId,
+        period: String,
+    },
     /// The account is given up: its vendor is to be told while the credentials are there.
     LetGo { account: AccountId },
 }
@@ -71,6 +78,7 @@ impl Letter {
             | Self::Changed { account }
             | Self::Place { account, .. }
             | Self::Assign { account, .. }
+            | Self::SiteHistory { account, .. }
             | Self::LetGo { account } => *account,
         }
     }
@@ -197,6 +205,22 @@ impl Engine {
                     self.subscribe(account, &vendor).await;
                 }
                 Ok(())
+            }
+            Letter::SiteHistory {
+                client,
+                system,
+                period,
+                ..
+            } => {
+                let Ok(period) = period.parse() else {
+                    return Ok(());
+                };
+                match self.ask_here(client, system, period).await {
+                    // Who waits finds nothing, and says so.
+                    Err(EngineError::DeviceNotFound) => Ok(()),
+                    Err(error) if error.is_about_the_vendor() => Ok(()),
+                    told => told.map(drop),
+                }
             }
             Letter::LetGo { .. } => {
                 if let Some((account, _)) = self.store.find_account(account).await? {

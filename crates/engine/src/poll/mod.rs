@@ -231,6 +231,7 @@ impl Engine {
         let intake = Intake {
             observations: &harvest.observations,
             inventory: harvest.inventory.as_ref(),
+            sites: &harvest.sites,
             troubled: &harvest.troubled,
             is_unreachable,
         };

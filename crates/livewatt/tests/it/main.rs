@@ -21,6 +21,7 @@ mod durability;
 mod export;
 mod face;
 mod freshness;
+mod hem;
 mod isolation;
 mod layers;
 mod migrate;

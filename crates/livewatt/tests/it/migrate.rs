@@ -122,7 +122,8 @@ async fn questions(world: &World) -> Vec<String> {
             paths.push(format!("/{kind}/{id}"));
         }
     }
-    paths.extend(["/users", "/webhooks", "/users/ann/vehicles"].map(str::to_owned));
+    let lists = ["/users", "/webhooks", "/users/ann/vehicles", "/hem-systems"];
+    paths.extend(lists.map(str::to_owned));
     let mut path = "/events?pageSize=7".to_owned();
     loop {
         let page = world.api.get(&path).await.expect_status(200);

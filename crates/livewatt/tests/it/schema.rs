@@ -28,6 +28,7 @@ async fn known(world: &World) -> BTreeMap<String, Vec<String>> {
         ("batteryId", "batteries"),
         ("meterId", "meters"),
         ("locationId", "locations"),
+        ("hemSystemId", "hem-systems"),
     ] {
         known.insert(variable.to_owned(), ids(plural).await);
     }

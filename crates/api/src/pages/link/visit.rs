@@ -230,6 +230,8 @@ impl Visit {
             | EngineError::DeviceNotFound
             | EngineError::LocationNotFound(_)
             | EngineError::TariffNotFound(_)
+            | EngineError::StatisticsNotAvailable
+            | EngineError::VendorUnavailable { .. }
             | EngineError::WebhookNotFound(_)
             | EngineError::Internal { .. } => LinkTrouble::Internal,
         };

@@ -60,7 +60,10 @@ async fn prices(world: &World) {
 async fn picture(api: &Api) -> BTreeMap<String, Value> {
     let mut picture = BTreeMap::new();
     let lists = DeviceKind::ALL.map(DeviceKind::plural);
-    for list in lists.into_iter().chain(["users", "webhooks", "locations"]) {
+    for list in lists
+        .into_iter()
+        .chain(["users", "webhooks", "locations", "hem-systems"])
+    {
         picture.insert(list.to_owned(), json!(api.all(list).await));
     }
     picture
@@ -127,6 +130,7 @@ async fn paths(world: &World, operation: &Operation, webhook: &str) -> Vec<Strin
         ("meterId", "meters"),
         ("assetId", "meters"),
         ("locationId", "locations"),
+        ("hemSystemId", "hem-systems"),
     ] {
         let row = world.api.all(kind).await.remove(0);
         ids.insert(variable, row["id"].as_str().unwrap().to_owned());

@@ -46,6 +46,7 @@ async fn names(world: &World, webhook: &str) -> BTreeMap<&'static str, Names> {
         ("meterId", "meters"),
         ("assetId", "meters"),
         ("locationId", "locations"),
+        ("hemSystemId", "hem-systems"),
     ] {
         let device = world.api.all(plural).await.remove(0);
         add(
@@ -76,7 +77,7 @@ fn path_of(operation: &Operation, value: impl Fn(&str) -> Option<String>) -> Str
 fn query_of(operation: &Operation) -> String {
     let needed = operation.query.iter().filter(|query| query.is_required);
     let pairs = needed.map(|query| match query.kind {
-        QueryKind::Moment(example) | QueryKind::Integer(example) => {
+        QueryKind::Moment(example) | QueryKind::Interval(example) | QueryKind::Integer(example) => {
             format!("{}={example}", query.name)
         }
         QueryKind::Choice(all) => format!("{}={}", query.name, all[0]),
