@@ -33,8 +33,11 @@ pub(super) async fn newest(
     connection: &mut PgConnection,
     device: DeviceId,
 ) -> StoreResult<Option<StoredAction>> {
-    let text =
-        format!("select {COLUMNS} from actions where device_id = $1 order by id desc limit 1");
+    // IDs of one millisecond are in no order: the pending one is the newest whatever its ID.
+    let text = format!(
+        "select {COLUMNS} from actions where device_id = $1
+         order by ended_at is not null, id desc limit 1"
+    );
     query_one(connection, composed(text).bind(device.0), decode).await
 }
 

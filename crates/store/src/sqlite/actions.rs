@@ -33,7 +33,11 @@ pub(super) fn newest(
     connection: &Connection,
     device: DeviceId,
 ) -> StoreResult<Option<StoredAction>> {
-    let sql = format!("select {COLUMNS} from actions where device_id = ? order by id desc limit 1");
+    // IDs of one millisecond are in no order: the pending one is the newest whatever its ID.
+    let sql = format!(
+        "select {COLUMNS} from actions where device_id = ?
+         order by ended_at is not null, id desc limit 1"
+    );
     query_one(connection, &sql, [device.0.as_bytes()], decode)
 }
 

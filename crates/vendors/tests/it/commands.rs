@@ -46,9 +46,8 @@ async fn sent(
     let asked = lab.cloud.asked().remove(0);
     let bearer = asked.headers["authorization"].to_str().unwrap();
     assert!(bearer.starts_with("Bearer "));
-    let path = asked.path.split_once("/cloud").unwrap().1.to_owned();
     let body = serde_json::from_str(&asked.body).unwrap();
-    (asked.method.to_string(), path, body)
+    (asked.method.to_string(), asked.path, body)
 }
 
 fn call(method: &str, path: &str, body: Value) -> (String, String, Value) {
