@@ -47,7 +47,13 @@ impl From<Rate> for TariffRate {
 
 /// Which tariff hangs at a Location.
 #[derive(Debug, ToSchema)]
-#[schema(rename_all = "camelCase")]
+#[schema(
+    rename_all = "camelCase",
+    examples(json!({
+        "tariffId": "home",
+        "tariffIntervals": [{ "name": "all", "from": "00:00", "to": "24:00" }],
+    }))
+)]
 #[expect(
     dead_code,
     reason = "describes a body, which is read into the engine's own input"
