@@ -107,7 +107,12 @@ impl Helios {
                 shortest: None,
                 reconcile: None,
             },
-            actions: Timing::default(),
+            // It obeys a quarter of a minute after it took a command, and a car then takes as long
+            // again to begin.
+            actions: Timing {
+                send_at_secs: vec![0, 60, 180, 360, 720, 1200],
+                ..Timing::default()
+            },
             budgets: Vec::new(),
         };
         Self { options, manifest }
