@@ -49,13 +49,16 @@ pub struct ToldFigures {
 
 impl ToldFigures {
     /// It was told as of a time. Of what is older than what is known for sure, nothing follows; of
-    /// what is older than what may be known, anything may.
+    /// what is older than what may be known, anything may, and so of what is older than what was
+    /// known before a doubt: nonsense may have taken that back.
     pub fn take(&mut self, figure: Figure, at: Option<Timestamp>) {
-        if at < self.known_at {
+        let is_in_doubt = self.all.last() == Some(&Told::Doubt);
+        let is_old = at < self.known_at;
+        if is_old && !is_in_doubt {
             return;
         }
-        self.known_at = at;
-        if at < self.may_know_to {
+        self.known_at = self.known_at.max(at);
+        if is_old || at < self.may_know_to {
             if self.doubted != Some(figure) {
                 self.all.push(Told::Doubt);
                 self.doubted = Some(figure);
@@ -186,7 +189,11 @@ fn what_is_older_than_a_doubt_is_a_doubt_once() {
     told.take(Some(2.0), Some(at(2)));
     told.take(Some(2.0), Some(at(6)));
     assert_eq!(told.all[3..], [Told::Doubt, Told::Value(Some(2.0))]);
-    // What is older than what is known for sure is nothing.
+    // What is older than what is known for sure is nothing, but for after a doubt.
     told.take(Some(3.0), Some(at(3)));
     assert_eq!(told.all.len(), 5);
+    told.doubt(at(7));
+    told.take(Some(3.0), Some(at(3)));
+    told.take(Some(3.0), Some(at(3)));
+    assert_eq!(told.all[5..], [Told::Doubt, Told::Doubt]);
 }

@@ -116,7 +116,7 @@ impl Fleet {
                     "{id}: webhook and log differ"
                 );
             }
-            assert_eq!(books.invalidated, log.invalidated);
+            assert_eq!(books.of_users, log.of_users);
         });
         let failed = self.compare_figures();
         self.compare_freshness(failed).await;

@@ -25,8 +25,8 @@ use super::{figures::Figures, told::Kind};
 pub struct Books {
     /// By the API's ID of the device.
     pub devices: HashMap<String, DeviceBook>,
-    /// Number of `user:credentials:invalidated` by user.
-    pub invalidated: HashMap<String, u32>,
+    /// Number of events that are about no device, by user and name.
+    pub of_users: HashMap<(String, String), u32>,
     pub events: u64,
     pub by_name: HashMap<String, u64>,
     /// What was wrong, in words; at most some.
@@ -62,7 +62,7 @@ impl Books {
             .into_iter()
             .find(|kind| event.get(kind.name()).is_some())
         else {
-            *self.invalidated.entry(user).or_default() += 1;
+            *self.of_users.entry((user, name)).or_default() += 1;
             return;
         };
         let Value::Object(device) = event[kind.name()].clone() else {
