@@ -7,7 +7,9 @@ use axum::{
 };
 use livewatt_domain::kind::DeviceKind;
 
-use super::{Answer, Content, IMPOSSIBLE, NO_ACTION, NO_DEVICE, NO_SCOPE, Operation, ok};
+use super::{
+    Answer, CONTROLLED, Content, IMPOSSIBLE, NO_ACTION, NO_DEVICE, NO_SCOPE, Operation, ok,
+};
 use crate::{
     extract::{Caller, JsonBody, PathArg},
     handlers::actions::{self, ControlCharging, MaxCurrent, OperationModeWish, PermanentHold},
@@ -26,13 +28,15 @@ struct Names {
 }
 
 /// A row that makes actions: its operation ID, the last segment of its path, what it does, the schemas
-/// of its body and of the action, and its handler.
+/// of its body and of the action, whether schedules and plans do the same (and refuse it meanwhile), and
+/// its handler.
 struct Maker(
     &'static str,
     &'static str,
     &'static str,
     Content,
     &'static str,
+    bool,
     MethodRouter<ApiState>,
 );
 
@@ -43,12 +47,17 @@ pub(super) fn action_rows(kind: DeviceKind, id: &str) -> Vec<Operation> {
     };
     let plural = kind.plural();
     let mut rows = Vec::new();
-    for Maker(operation, segment, summary, body, schema, handler) in makers(kind) {
+    for Maker(operation, segment, summary, body, schema, is_controlled, handler) in makers(kind) {
         let path = format!("/{plural}/{{{id}}}/{segment}");
+        let answers = [ok(schema), IMPOSSIBLE, NO_SCOPE, NO_DEVICE];
         rows.push(
             Operation::new(operation, Method::POST, path, summary, handler)
                 .body(body)
-                .answers([ok(schema), IMPOSSIBLE, NO_SCOPE, NO_DEVICE]),
+                .answers(
+                    answers
+                        .into_iter()
+                        .chain(is_controlled.then_some(CONTROLLED)),
+                ),
         );
     }
     let one = format!("/{plural}/actions/{{actionId}}");
@@ -124,6 +133,7 @@ fn makers(kind: DeviceKind) -> Vec<Maker> {
             summary,
             body,
             "ChargeAction",
+            true,
             post(handler),
         )
     };
@@ -139,6 +149,7 @@ fn makers(kind: DeviceKind) -> Vec<Maker> {
             summary,
             body,
             "MaxCurrentAction",
+            false,
             post(handler),
         )
     };
@@ -158,6 +169,7 @@ fn makers(kind: DeviceKind) -> Vec<Maker> {
                 "Hold a mode and its setpoints until something else is wanted",
                 Content::Json("HVACSetPermanentHoldPayload"),
                 "HvacActionPermanentHold",
+                true,
                 post(
                     |s: S, c: Caller, id: PathArg, body: JsonBody<PermanentHold>| {
                         actions::permanent_hold(s, c, id, body)
@@ -170,6 +182,7 @@ fn makers(kind: DeviceKind) -> Vec<Maker> {
                 "Follow the program that the unit has at its vendor",
                 Content::Empty,
                 "HvacActionFollowSchedule",
+                true,
                 post(actions::follow_schedule),
             ),
         ],
@@ -179,6 +192,7 @@ fn makers(kind: DeviceKind) -> Vec<Maker> {
             "Set what a battery is to pursue",
             Content::Json("SetBatteryOperationModePayload"),
             "OperationModeAction",
+            false,
             post(
                 |s: S, c: Caller, id: PathArg, body: JsonBody<OperationModeWish>| {
                     actions::operation_mode(s, c, id, body)

@@ -304,6 +304,7 @@ const IMPOSSIBLE: Answer = refusal(
     400,
     "The input is not valid, or the device cannot do that now",
 );
+const CONTROLLED: Answer = refusal(422, "A schedule or smart charging controls the device");
 const NO_WEBHOOK: Answer = refusal(404, "Webhook not found");
 const BAD_INPUT: Answer = refusal(400, "The input is not valid");
 const TOO_MANY_ATTEMPTS: Answer = refusal(429, "Too many attempts have failed; see Retry-After");
@@ -352,9 +353,9 @@ impl Operation {
         Self { body, ..self }
     }
 
-    fn answers<const N: usize>(self, answers: [Answer; N]) -> Self {
+    fn answers(self, answers: impl IntoIterator<Item = Answer>) -> Self {
         Self {
-            answers: answers.to_vec(),
+            answers: answers.into_iter().collect(),
             ..self
         }
     }

@@ -184,11 +184,12 @@ async fn charging_is_stopped_and_started() {
     ] {
         let (world, account) = charging(cloud).await;
         world.subscribe().await;
-        // Rivoli obeys after three quarters of a minute; the others at once.
-        let slowest = if cloud == Cloud::Rivoli {
-            minutes(3)
-        } else {
-            minutes(1)
+        // Rivoli obeys after three quarters of a minute; helios after a quarter, and its charger then
+        // shows no power until the car has begun; volta at once.
+        let slowest = match cloud {
+            Cloud::Volta => minutes(1),
+            Cloud::Helios => minutes(2),
+            Cloud::Rivoli => minutes(3),
         };
         for plural in kinds {
             let asset = Asset::only(&world, plural).await;
