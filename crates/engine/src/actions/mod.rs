@@ -1,7 +1,7 @@
 //! Actions: wishes of callers for devices, and how they are carried out.
 //!
 //! The rules are `livewatt_domain::action`. Here an action is made and withdrawn, at any node, and
-//! carried out by the owner of the account's partition ([`drive`]), one device at a time: its command
+//! carried out by the owner of the account's partition (`drive`), one device at a time: its command
 //! is sent as often as its vendor's timing says, its device is read soon after each, and whatever is
 //! read or pushed meanwhile is held against it by the merge (`ingest`).
 //!

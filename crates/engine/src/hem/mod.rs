@@ -1,5 +1,5 @@
-//! HEM systems: how they come, change and go with their devices ([`changes`]), what they show, and what
-//! their vendors recorded of them ([`history`]).
+//! HEM systems: how they come, change and go with their devices (`changes`), what they show, and what
+//! their vendors recorded of them (`history`).
 
 mod changes;
 mod history;

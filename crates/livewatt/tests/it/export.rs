@@ -63,27 +63,28 @@ async fn logged(world: &World) -> Vec<(String, Value)> {
     }
 }
 
-/// What an event is about.
-pub fn device(event: &Value) -> String {
+/// What an event is about: a device, or a user with all that is no device. Its events keep their order.
+pub fn subject(event: &Value) -> String {
     let kinds = livewatt_domain::kind::DeviceKind::ALL;
     let id = kinds
         .iter()
         .find_map(|kind| event[kind.name()]["id"].as_str());
-    id.unwrap_or("none").to_owned()
+    let user = || event["user"]["id"].as_str().unwrap();
+    id.unwrap_or_else(user).to_owned()
 }
 
-/// IDs and events by device, in the order in which they are given.
-fn by_device(
+/// IDs and events by what they are about, in the order in which they are given.
+fn by_subject(
     events: impl IntoIterator<Item = (String, Value)>,
 ) -> BTreeMap<String, Vec<(String, Value)>> {
     let mut sorted: BTreeMap<String, Vec<(String, Value)>> = BTreeMap::new();
     for (id, event) in events {
-        sorted.entry(device(&event)).or_default().push((id, event));
+        sorted.entry(subject(&event)).or_default().push((id, event));
     }
     sorted
 }
 
-/// The stream holds the whole log, each device's events in order; what is there twice has one ID and
+/// The stream holds the whole log, the events about each thing in order; what is there twice has one ID and
 /// says the same. Returns how many were there twice.
 async fn assert_exported(world: &World, nats: &NatsServer) -> usize {
     let (log, stream) = (logged(world).await, stored(nats).await);
@@ -101,7 +102,7 @@ async fn assert_exported(world: &World, nats: &NatsServer) -> usize {
         }
     }
     let twice = stream.len() - first.len();
-    assert_eq!(by_device(first), by_device(log));
+    assert_eq!(by_subject(first), by_subject(log));
     twice
 }
 

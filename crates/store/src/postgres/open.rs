@@ -344,6 +344,9 @@ pub(super) async fn migrate(connection: &mut PgConnection, schema: &Schema) -> S
     if version >= known {
         return Ok(());
     }
+    // Writers share this lock before they touch a table, so whoever changes tables takes it first too:
+    // else each could wait for what the other holds.
+    fences::lock(&mut transaction).await?;
     for step in &schema.steps[version..] {
         transaction
             .execute(raw_sql(*step))

@@ -24,7 +24,7 @@ use super::{
     nodes::{Cluster, Node, tune},
 };
 use crate::{
-    export::{device, stored},
+    export::{stored, subject},
     support::{eventually, nats::NatsServer, receiver::SECRET},
 };
 
@@ -191,16 +191,16 @@ async fn nodes_go_on_without_nats_and_use_it_again() {
     cluster.sandbox.shutdown().await;
 }
 
-/// Waits until the stream has the whole log, each device's events in order, and nothing twice.
+/// Waits until the stream has the whole log, the events about each thing in order, and nothing twice.
 async fn all_exported(cluster: &Cluster, node: &Node, nats: &NatsServer) {
     eventually("everything is exported", async || {
         stored(nats).await.len() >= node.api.log().await.len()
     })
     .await;
-    let by_device = |events: Vec<serde_json::Value>| {
+    let by_subject = |events: Vec<serde_json::Value>| {
         let mut sorted: std::collections::BTreeMap<String, Vec<String>> = Default::default();
         for event in events {
-            let of = sorted.entry(device(&event)).or_default();
+            let of = sorted.entry(subject(&event)).or_default();
             of.push(event.to_string());
         }
         sorted
@@ -211,7 +211,10 @@ async fn all_exported(cluster: &Cluster, node: &Node, nats: &NatsServer) {
         assert!(message.subject.starts_with(&subject), "{message:?}");
         message.event
     });
-    assert_eq!(by_device(stream.collect()), by_device(node.api.log().await));
+    assert_eq!(
+        by_subject(stream.collect()),
+        by_subject(node.api.log().await)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -135,6 +135,42 @@ async fn units_about_one_row_keep_their_order() {
     assert_eq!(found, Some(last));
 }
 
+/// A newer release that takes something away waits for who is writing, and who writes never waits for
+/// it meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schema_is_changed_between_writes() {
+    let (database, store, story) = begin().await;
+    let device = story.discover(1).await.unwrap();
+    let mut writing = store.context.pool.begin().await.unwrap();
+    fences::hold(&mut writing, [story.account.id.partition()])
+        .await
+        .unwrap();
+    let changing = tokio::spawn({
+        let options = PostgresOptions::new(database.url());
+        async move {
+            let steps = [
+                ("alter table devices add column nickname text", false),
+                ("alter table devices drop column nickname", true),
+            ];
+            PostgresStore::open_later(&options, &steps).await
+        }
+    });
+    let waiting = "select count(*) from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'";
+    while number(&store, waiting).await == 0 {
+        tokio::task::yield_now().await;
+    }
+    let lock = sql("select 1 from devices where id = $1 for update");
+    execute(&mut writing, lock.bind(device.id.0)).await.unwrap();
+    writing.commit().await.unwrap();
+    let later = changing.await.unwrap().unwrap();
+    let schema = "select version from livewatt_schema";
+    assert_eq!(
+        number(&later, schema).await,
+        Schema::ours().number() as i64 + 2
+    );
+}
+
 /// Once the fences are raised, nothing is written under the old ones: what was under way is either
 /// there by then, or never.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Postgres, Transaction};
 
 use super::{
     open::Schema,
-    statement::{query_one, sql},
+    statement::{execute, query_one, sql},
     *,
 };
 use crate::{
