@@ -165,6 +165,11 @@ impl ApiError {
                     "Location not found",
                     &format!("Could not find location {id}"),
                 ),
+                EngineError::InterventionNotFound(id) => row(
+                    NOT_FOUND,
+                    "Intervention not found",
+                    &format!("Could not find intervention {id}"),
+                ),
                 EngineError::TariffNotFound(id) => row(
                     NOT_FOUND,
                     "Tariff not found",

@@ -24,7 +24,9 @@ use utoipa::{
 
 use crate::{
     error::{Problem, TokenErrorResponse},
-    handlers::{health, linking, locations, market, tariffs, token, users, webhooks},
+    handlers::{
+        health, interventions, linking, locations, market, tariffs, token, users, webhooks,
+    },
     operations::{Answer, Auth, Content, Operation, QueryKind, operations},
     pagination::PaginationCursors,
 };
@@ -267,6 +269,7 @@ fn components() -> Components {
         .add_sent::<users::UsersListEntry>()
         .add_sent::<users::UserResponse>()
         .add_sent::<linking::LinkUserResponse>()
+        .add_sent::<interventions::Intervention>()
         .add_sent::<locations::LocationResponse>()
         .add_sent::<tariffs::TariffRate>()
         .add_sent::<tariffs::LocationTariffScheduleEntry>()
@@ -296,6 +299,7 @@ fn components() -> Components {
         .add::<tariffs::LocationTariffInterval>()
         .add::<webhooks::WebhookCreatePayload>()
         .add::<webhooks::WebhookUpdatePayload>()
+        .with("InterventionsList", list_of("Intervention"))
         .with("IntegrationList", list_of("Integration"))
         .with("VendorHealthList", list_of("VendorHealth"))
         .with("PaginatedUsersListResponse", page_of("UsersListEntry"))

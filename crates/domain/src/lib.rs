@@ -19,6 +19,7 @@ pub mod fact;
 pub mod hem;
 pub mod history;
 pub mod id;
+pub mod intervention;
 pub mod kind;
 pub mod link;
 pub mod location;

@@ -7,6 +7,7 @@
 //!   that of the held value.
 //! - Retained facts and command echoes only fill fields nothing is known of.
 //! - A duplicate of anything already merged changes nothing.
+//! - What the user has not granted stands in the way of what needs it, whatever is observed.
 //! - A vendor's time in the future is cut to the time of arrival: a broken clock must not freeze a
 //!   field.
 
@@ -24,9 +25,10 @@ use crate::{
     fact::{Completeness, Fact, Field, Observation, Presence, Reading},
     hem,
     id::HemSystemId,
+    intervention,
     kind::DeviceKind,
     location::{self, Places},
-    scope::Ability,
+    scope::{Ability, Scope},
 };
 
 /// What came of merging an observation.
@@ -66,6 +68,8 @@ pub struct Surroundings<'a> {
     pub places: Option<&'a Places>,
     /// The HEM system that it is part of.
     pub hem_system: Option<HemSystemId>,
+    /// What the user has granted for its account.
+    pub granted: Option<&'a [Scope]>,
 }
 
 /// What `device` becomes by `observation`. Both are about the same device.
@@ -87,7 +91,10 @@ pub fn merge_among(
         from_future: 0,
     };
     let mut document = device.document.clone();
-    let positions_granted = grants_position(device);
+    if let Some(granted) = surroundings.granted {
+        intervention::grant(device.kind(), &mut document, granted);
+    }
+    let positions_granted = grants_position(&document);
     for fact in &observation.facts {
         let is_hidden = fact.field.is_position() && !positions_granted;
         let is_later_part = part == Part::Information && !fact.field.is_information();
@@ -110,6 +117,7 @@ pub fn merge_among(
             apply(&mut merged, &mut document, observation, &fact);
         }
     }
+    intervention::lay_consent(device.kind(), &mut document);
     if part == Part::Everything {
         derive(device.kind(), &mut document);
         if let Some(places) = surroundings.places {
@@ -131,6 +139,21 @@ pub fn set_reachable(device: &Device, is_reachable: bool) -> Merged {
     settled(device, document)
 }
 
+/// What `device` becomes when its vendor does not accept the login of its account any more.
+pub fn lose_login(device: &Device) -> Merged {
+    let mut document = device.document.clone();
+    document.set_path("isReachable", false.into());
+    intervention::lay_login(&mut document, true);
+    settled(device, document)
+}
+
+/// What `device` becomes when its user has granted this, under a login that is accepted.
+pub fn regrant(device: &Device, granted: &[Scope]) -> Merged {
+    let mut document = device.document.clone();
+    intervention::grant(device.kind(), &mut document, granted);
+    settled(device, document)
+}
+
 /// What `device` becomes with another document, by nobody's observation.
 pub(crate) fn settled(device: &Device, document: Document) -> Merged {
     let mut merged = Merged {
@@ -143,9 +166,8 @@ pub(crate) fn settled(device: &Device, document: Document) -> Merged {
     merged
 }
 
-fn grants_position(device: &Device) -> bool {
-    device
-        .document
+fn grants_position(document: &Document) -> bool {
+    document
         .path("scopes")
         .and_then(Value::as_array)
         .is_some_and(|scopes| {

@@ -67,6 +67,9 @@ pub enum EngineError {
     /// There is no such tariff in this client.
     #[error("could not find tariff {0}")]
     TariffNotFound(String),
+    /// There is no such intervention.
+    #[error("could not find intervention {0}")]
+    InterventionNotFound(String),
     /// There is no such webhook in this client.
     #[error("could not find webhook {0}")]
     WebhookNotFound(String),

@@ -14,7 +14,7 @@ use livewatt_domain::{
     hem::{self, SiteTold},
     id::{AccountId, ClientId, DeviceId},
     kind::DeviceKind,
-    merge::{Merged, Part, Surroundings, discover, merge_among, set_reachable},
+    merge::{Merged, Part, Surroundings, discover, merge_among, regrant, set_reachable},
     stay::{Standing, stay_of},
 };
 use livewatt_store::{
@@ -146,6 +146,7 @@ impl Engine {
                     hem_system: systems
                         .as_ref()
                         .and_then(|systems: &Systems<'_>| systems.of(&observation.device)),
+                    granted: Some(&account.scopes),
                 };
                 self.take_observation(
                     &account,
@@ -158,6 +159,10 @@ impl Engine {
             }
         }
         self.take_inventory(&account, intake, &mut drafts, &mut events);
+        // What was not heard of may have been granted more, or lost its login, before it is.
+        for draft in drafts.kept() {
+            self.adopt(draft, regrant(&draft.device, &account.scopes), &mut events);
+        }
         for (vendor_device, trouble) in intake.troubled {
             if let Some(draft) = drafts.find(vendor_device) {
                 if *trouble == DeviceTrouble::Gone {

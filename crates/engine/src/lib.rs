@@ -26,6 +26,7 @@ pub mod freshness;
 pub mod gauges;
 pub mod hem;
 mod ingest;
+pub mod interventions;
 pub mod link;
 pub mod locations;
 pub mod market;
@@ -69,6 +70,7 @@ use crate::{
     export::Export,
     fleet::Fleet,
     hem::Questions,
+    link::attempts::LinkAttempts,
     placing::KnownPlaces,
     poll::{breaker::Breakers, credentials::Refreshing, waiting::Waiting},
     presence::{Presence, StoredBudgets},
@@ -116,6 +118,7 @@ pub struct Engine {
     production_wake: Notify,
     /// Locations have changed: there are devices to be placed anew.
     place_wake: Notify,
+    link_attempts: LinkAttempts,
     /// Held while an account is linked: two links at a time must not make one account twice, or
     /// one too many.
     linking: tokio::sync::Mutex<()>,
@@ -210,6 +213,7 @@ impl Engine {
             poll_wake: Notify::new(),
             production_wake: Notify::new(),
             place_wake: Notify::new(),
+            link_attempts: LinkAttempts::default(),
             linking: tokio::sync::Mutex::default(),
         });
         engine.join().await?;

@@ -26,7 +26,8 @@ pub use crate::{
     control::{
         ControlError,
         types::{
-            AccountInfo, AccountSpec, ClockInfo, DeviceInfo, DeviceKind, DevicePatch, TokenGrant,
+            AccountInfo, AccountSpec, ClockInfo, DeviceInfo, DeviceKind, DevicePatch, Remote,
+            TokenGrant,
         },
     },
     faults::{FaultInfo, FaultKind, FaultSpec, Garbage, ScriptEntry},
@@ -175,6 +176,15 @@ impl Sandbox {
         password: &str,
     ) -> Result<(), ControlError> {
         self.shared.set_password(cloud, account, password)
+    }
+
+    /// Takes back, as the owner of an account would, the leave to command its devices (volta).
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, or `Invalid` for clouds without permissions.
+    pub fn forbid_commands(&self, cloud: Cloud, account: &str) -> Result<(), ControlError> {
+        self.shared.forbid_commands(cloud, account)
     }
 
     /// Kills every token of an account.

@@ -15,6 +15,7 @@ pub mod command;
 pub mod harvest;
 pub mod helios;
 pub mod http;
+pub mod interventions;
 mod lenient;
 pub mod link;
 pub mod manifest;

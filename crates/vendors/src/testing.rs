@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use jiff::Timestamp;
 use livewatt_domain::{
-    device::VendorDevice,
-    fact::{Observation, Reading},
+    device::{Capability, VendorDevice},
+    fact::{Key, Observation, Reading},
 };
 use proptest::prelude::*;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::http::Response;
 
@@ -79,6 +80,21 @@ pub(crate) fn assert_told(seen: &Observation, expected: Value) {
             .collect::<BTreeMap<_, _>>()
     };
     assert_eq!(sorted(&told), sorted(&expected));
+}
+
+/// What an observation says stands in the way of a capability.
+pub(crate) fn obstacles(seen: &Observation, key: Key<Capability>) -> Vec<Uuid> {
+    let mut facts = seen.facts.iter();
+    let fact = facts.find(|fact| fact.field == key.field()).unwrap();
+    let Reading::Known(value) = &fact.reading else {
+        panic!("{fact:?}")
+    };
+    let capability: Capability = serde_json::from_value(value.clone()).unwrap();
+    assert_eq!(
+        capability.is_capable,
+        capability.intervention_ids.is_empty()
+    );
+    capability.intervention_ids
 }
 
 /// A recorded answer with some of its values replaced by anything, taken away or renamed.

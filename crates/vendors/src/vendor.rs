@@ -34,6 +34,8 @@ pub struct LinkContext<'a> {
     pub memory: Option<&'a Secret>,
     /// The public address of this server, for devices that connect to us.
     pub public_url: &'a Url,
+    /// The vendor's identifier of the account, if it is one of before that is linked again.
+    pub known_account_id: Option<&'a str>,
 }
 
 /// What an adapter may use to act for an account.

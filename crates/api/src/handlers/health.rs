@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{Json, extract::State, http::StatusCode};
 use livewatt_domain::{kind::DeviceKind, scope::Scope};
-use livewatt_engine::Engine;
+use livewatt_engine::{Engine, link::LinkingStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How well a vendor works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum VendorStatus {
     /// It works.
@@ -124,10 +124,18 @@ fn rows(engine: &Engine, kinds: &[DeviceKind]) -> Vec<Integration> {
     let mut rows: Vec<Integration> = Vec::new();
     let paused = engine.paused_vendors();
     for manifest in engine.vendors().all().map(|vendor| vendor.manifest()) {
+        let attempts = match engine.linking_status(manifest.id) {
+            LinkingStatus::Ready => VendorStatus::Ready,
+            LinkingStatus::ElevatedErrorRate => VendorStatus::ElevatedErrorRate,
+            LinkingStatus::Outage => VendorStatus::Outage,
+        };
         let (status, linking_status) = match paused.iter().any(|id| id == manifest.id) {
             // Linking is worth a try, also to find out that the vendor is back.
-            true => (VendorStatus::Outage, VendorStatus::ElevatedErrorRate),
-            false => (VendorStatus::Ready, VendorStatus::Ready),
+            true => (
+                VendorStatus::Outage,
+                attempts.max(VendorStatus::ElevatedErrorRate),
+            ),
+            false => (VendorStatus::Ready, attempts),
         };
         for brand in &manifest.brands {
             let served: Vec<DeviceKind> = brand
@@ -153,9 +161,11 @@ fn rows(engine: &Engine, kinds: &[DeviceKind]) -> Vec<Integration> {
                 rows.len() - 1
             });
             let row = &mut rows[index];
+            // Another way to the same brand may fare otherwise.
             if row.status != status {
-                // Another way to the same brand fares otherwise.
                 row.status = VendorStatus::ElevatedErrorRate;
+            }
+            if row.linking_status != linking_status {
                 row.linking_status = VendorStatus::ElevatedErrorRate;
             }
             let scopes = manifest

@@ -6,6 +6,7 @@ pub(crate) mod events;
 pub(crate) mod freshness;
 pub(crate) mod health;
 pub(crate) mod hem;
+pub(crate) mod interventions;
 pub(crate) mod linking;
 pub(crate) mod locations;
 pub(crate) mod market;

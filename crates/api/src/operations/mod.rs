@@ -5,6 +5,7 @@
 
 mod actions;
 mod hem;
+mod interventions;
 mod kinds;
 mod places;
 mod rows;
@@ -14,6 +15,7 @@ use livewatt_domain::kind::DeviceKind;
 
 use crate::state::ApiState;
 use hem::hem_rows;
+use interventions::intervention_rows;
 use kinds::{device_rows, health_row, names};
 use places::{location_rows, pricing_rows, tariff_rows};
 use rows::{
@@ -383,6 +385,7 @@ pub fn operations() -> Vec<Operation> {
     group("Locations", location_rows());
     group("Tariffs", tariff_rows());
     group("Prices", pricing_rows());
+    group("Interventions", intervention_rows());
     group("Webhooks", webhook_rows());
     group("Events", event_rows());
     group("Freshness", freshness_rows());

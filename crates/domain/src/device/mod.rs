@@ -52,6 +52,19 @@ impl Capability {
             intervention_ids: Vec::new(),
         }
     }
+
+    /// One that would be there but for this.
+    pub fn blocked_by(intervention: Uuid) -> Self {
+        Self {
+            is_capable: false,
+            intervention_ids: vec![intervention],
+        }
+    }
+
+    /// One that is there, unless something stands in the way.
+    pub fn unless(obstacle: Option<Uuid>) -> Self {
+        obstacle.map_or_else(|| Self::of(true), Self::blocked_by)
+    }
 }
 
 /// Position of a device that reports one, and the customer's Location it stands at.

@@ -11,7 +11,6 @@ use crate::{
     event::EventMaker,
     fact::Key,
     id::{AccountId, ClientId, DeviceId},
-    scope::Scope,
 };
 
 fn at(second: i64) -> Timestamp {
@@ -421,7 +420,7 @@ fn the_location_follows_the_position_in_the_same_event() {
     let step = |device: &Device, seen: &Observation, places| {
         let surroundings = Surroundings {
             places: Some(places),
-            hem_system: None,
+            ..Surroundings::default()
         };
         merge_among(device, seen, Part::Everything, surroundings)
     };

@@ -4,11 +4,15 @@
 //! account linked before, by the same user at the same vendor, is taken up again with its devices
 //! and their IDs.
 
+pub(crate) mod attempts;
 mod sign_in;
+
+pub use attempts::LinkingStatus;
 
 use livewatt_domain::{
     account::AccountStatus,
     id::{ClientId, LinkSessionId, UserId},
+    intervention,
     kind::DeviceKind,
     link::{LinkProgress, LinkSession, LinkState, linkable_kinds},
     scope::Scope,
@@ -22,6 +26,7 @@ use crate::{
     Engine, EngineError, EngineResult, Issue,
     clients::{hash_token, random_text},
     error::LinkSessionProblem,
+    interventions::is_relink_due,
 };
 
 /// What a customer asks of a link session.
@@ -148,11 +153,13 @@ impl Engine {
         self.store_session(session).await
     }
 
-    /// Makes a session to link the account behind a device again.
+    /// Makes a session to link the account behind a device again: because its login works no more, or
+    /// because that is what would remove something that stands in the device's way. What the user has
+    /// not granted yet is asked for as well.
     ///
     /// # Errors
-    /// [`EngineError::Invalid`], [`EngineError::Precondition`] if the device is unknown or its
-    /// account works, or if the database fails.
+    /// [`EngineError::Invalid`], [`EngineError::Precondition`] if the device is unknown or there is no
+    /// such reason, or if the database fails.
     pub async fn create_relink_session(
         &self,
         client: ClientId,
@@ -174,14 +181,23 @@ impl Engine {
         }
         .ok_or_else(|| refused("The asset is unknown"))?;
         let account = match self.store.find_account(device.account_id).await? {
-            Some((account, _)) if account.status != AccountStatus::Active => account,
+            Some((account, _))
+                if account.status != AccountStatus::Active || is_relink_due(&device) =>
+            {
+                account
+            }
             _ => return Err(refused("The asset is already linked")),
         };
+        let mut scopes = account.scopes.clone();
+        scopes.extend(intervention::missing_scopes(
+            device.kind(),
+            &device.document,
+        ));
         let session = LinkSession {
             id: LinkSessionId::new(self.now(), self.entropy.as_ref()),
             client_id: client,
             user_id: account.user_id.clone(),
-            scopes: account.scopes.clone(),
+            scopes,
             language,
             redirect_uri,
             color_scheme,
@@ -196,6 +212,11 @@ impl Engine {
             },
         };
         self.store_session(session).await
+    }
+
+    /// How well linking by an integration works.
+    pub fn linking_status(&self, integration: &str) -> LinkingStatus {
+        self.link_attempts.status(integration, self.now())
     }
 
     /// The session of a token, if it can still be used.

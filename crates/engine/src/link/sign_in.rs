@@ -11,12 +11,12 @@ use livewatt_domain::{
 };
 use livewatt_store::{AccountChange, AccountsOf, CredentialsChange};
 use livewatt_vendors::{
-    LinkContext, LinkInput, LinkOutcome, LinkedAccount, ReadShape, Secret, http::Priority,
-    vendor::SharedVendor,
+    LinkContext, LinkInput, LinkOutcome, LinkProblem, LinkedAccount, ReadShape, Secret,
+    http::Priority, vendor::SharedVendor,
 };
 use url::Url;
 
-use super::{LinkStep, kinds_of};
+use super::{LinkStep, LinkingStatus, kinds_of};
 use crate::{Engine, EngineError, EngineResult, cluster::Letter};
 
 /// The scheduler leaves an account just linked alone for so long.
@@ -50,6 +50,12 @@ impl Engine {
         {
             return Ok(LinkStep::Instructions { rows });
         }
+        let manifest = vendor.manifest();
+        let is_begin = matches!(input, LinkInput::Begin);
+        if is_begin && self.linking_status(manifest.id) == LinkingStatus::Outage {
+            return Ok(LinkStep::Failed(LinkProblem::VendorUnavailable));
+        }
+        let known_account_id = self.known_account(&session, manifest.id).await?;
         let memory = self.open_memory(&session);
         let callback_url = self.callback_url()?;
         let caller = self
@@ -62,8 +68,17 @@ impl Engine {
             callback_url: &callback_url,
             memory: memory.as_ref(),
             public_url: &self.options.public_url,
+            known_account_id: known_account_id.as_deref(),
         };
-        match vendor.link(cx, input).await {
+        let outcome = vendor.link(cx, input).await;
+        match &outcome {
+            Ok(LinkOutcome::Done(_)) => self.link_attempts.note(manifest.id, None, self.now()),
+            Ok(_) => {}
+            Err(problem) => {
+                (self.link_attempts).note(manifest.id, Some(problem), self.now());
+            }
+        }
+        match outcome {
             Ok(LinkOutcome::Redirect { url, memory }) => {
                 session.progress.sign_in = Some(self.seal_memory(&session, memory.reveal()));
                 self.store.save_link_progress(session).await?;
@@ -95,6 +110,24 @@ impl Engine {
                 Ok(LinkStep::Failed(problem))
             }
         }
+    }
+
+    /// What the vendor calls the account that a session is to link again.
+    async fn known_account(
+        &self,
+        session: &LinkSession,
+        integration: &str,
+    ) -> EngineResult<Option<String>> {
+        let Some(id) = session.relink else {
+            return Ok(None);
+        };
+        let found = self
+            .store
+            .find_account(id)
+            .await?
+            .map(|(account, _)| account);
+        let known = found.filter(|account| account.integration == integration);
+        Ok(known.map(|account| account.vendor_account_id))
     }
 
     fn callback_url(&self) -> EngineResult<Url> {

@@ -9,7 +9,7 @@ use std::{
 use livewatt_domain::{
     account::{Account, AccountSchedule, AccountStatus},
     id::AccountId,
-    merge::set_reachable,
+    merge::lose_login,
 };
 use livewatt_store::{
     AccountChange, CredentialsChange, DeviceChange, SealedCredentials, UnitOfWork,
@@ -181,7 +181,7 @@ impl Engine {
             ));
         }
         for device in self.devices_of(id).await? {
-            let merged = set_reachable(&device, false);
+            let merged = lose_login(&device);
             if !merged.updated_fields.is_empty() {
                 self.presence.forget(device.id);
                 unit.events

@@ -2,6 +2,7 @@
 //! charge point, and a browser.
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     time::{Duration, Instant},
 };
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    World, database, eventually,
+    World, contract, database, eventually,
     http::Api,
     loopback,
     python::Program,
@@ -60,7 +61,20 @@ async fn the_published_python_client_parses_every_answer() {
             &receiver.any_url(),
         ],
     );
-    program.finish().await;
+    let said = program.finish().await;
+    let called = said.iter().find_map(|line| line.strip_prefix("called: "));
+    let called: BTreeSet<&str> = called.unwrap().split(' ').collect();
+    for operation in contract::operations() {
+        let id = operation["operationId"].as_str().unwrap();
+        let is_served = livewatt_api::operations().iter().any(|row| row.id == id);
+        for method in operation["pythonClient"].as_array().unwrap() {
+            let method = method.as_str().unwrap();
+            assert!(
+                !is_served || called.contains(method),
+                "{method} was not called"
+            );
+        }
+    }
     demo.shut_down().await.unwrap();
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use livewatt_api::operations;
+use livewatt_domain::intervention::CONSENT;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -43,6 +44,7 @@ async fn known(world: &World) -> BTreeMap<String, Vec<String>> {
         ("stationId", "station-1"),
         ("tariffId", "home"),
         ("area", "NO1"),
+        ("interventionId", &CONSENT.to_string()),
     ] {
         known.insert(variable.to_owned(), vec![value.to_owned()]);
     }

@@ -85,6 +85,8 @@ pub(crate) enum Refusal {
     Invalid(&'static str),
     /// The caller did not name its app.
     MissingApp,
+    /// A device that takes no commands, or not from this app.
+    Forbidden(&'static str),
     /// A device the cloud cannot reach.
     Unreachable(&'static str),
     /// Too many calls; seconds to wait.

@@ -85,6 +85,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
             get(get_account).delete(delete_account),
         )
         .route("/{cloud}/accounts/{account}/password", put(set_password))
+        .route("/{cloud}/accounts/{account}/forbid", post(forbid_commands))
         .route("/{cloud}/accounts/{account}/revoke", post(revoke_tokens))
         .route("/{cloud}/accounts/{account}/expire", post(expire_tokens))
         .route("/{cloud}/accounts/{account}/grant", post(grant_tokens))
@@ -181,6 +182,15 @@ async fn set_password(
     let PasswordBody { password } = parse(&body)?;
     shared
         .set_password(cloud, &account, &password)
+        .map(|()| StatusCode::NO_CONTENT)
+}
+
+async fn forbid_commands(
+    State(shared): Shares,
+    Path((cloud, account)): Path<(Cloud, String)>,
+) -> Result<StatusCode, ControlError> {
+    shared
+        .forbid_commands(cloud, &account)
         .map(|()| StatusCode::NO_CONTENT)
 }
 

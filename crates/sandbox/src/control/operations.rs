@@ -100,6 +100,16 @@ impl Shared {
         Ok(())
     }
 
+    pub(crate) fn forbid_commands(&self, cloud: Cloud, name: &str) -> Result<(), ControlError> {
+        let mut world = self.world();
+        let id = account_id(&world, cloud, name)?;
+        if cloud != Cloud::Volta {
+            return Err(ControlError::invalid("this cloud has no permissions"));
+        }
+        account_mut(&mut world, &id)?.forbids_commands = true;
+        Ok(())
+    }
+
     pub(crate) fn revoke_tokens(&self, cloud: Cloud, name: &str) -> Result<(), ControlError> {
         let mut world = self.world();
         let id = account_id(&world, cloud, name)?;

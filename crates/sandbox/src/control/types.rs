@@ -5,6 +5,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::clouds::Cloud;
 
+pub use crate::world::account::Remote;
+
 /// The clock as it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClockInfo {
@@ -112,6 +114,10 @@ pub struct DevicePatch {
     pub habits: Option<bool>,
     /// Break or mend it (vehicles, wallboxes, chargers).
     pub fault: Option<bool>,
+    /// Whether it takes commands from afar (vehicles, wallboxes, batteries, heat pumps, chargers).
+    pub remote: Option<Remote>,
+    /// Whether the car keeps its position to itself (rivoli).
+    pub private: Option<bool>,
     /// Temperature of the house, 0–40 °C (heat pump).
     pub room_temp: Option<f64>,
     /// Pin the house load, 0–50,000 W; `Some(None)`: let go. Any device of a site.

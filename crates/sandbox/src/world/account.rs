@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     clock::{Millis, Seconds},
     clouds::{
@@ -30,7 +32,28 @@ pub(crate) struct Meta {
     pub(crate) offline: bool,
     /// Shown as it was when a fault began.
     pub(crate) stale: bool,
+    /// Whether it takes commands from afar.
+    pub(crate) remote: Remote,
+    /// Keeps its position to itself.
+    pub(crate) private: bool,
     pub(crate) log: Log,
+}
+
+/// Whether a device takes commands from afar. Which of these can be depends on the cloud.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Remote {
+    /// It does.
+    #[default]
+    Allowed,
+    /// It was switched off at the device (volta, helios).
+    SwitchedOff,
+    /// The car does not know the key that commands are signed with (volta vehicles).
+    NoKey,
+    /// The subscription has ended (rivoli).
+    Expired,
+    /// Only an installer may change the device (helios).
+    InstallerOnly,
 }
 
 impl Meta {
@@ -152,6 +175,8 @@ pub(crate) struct Account {
     /// What the volta cloud shows of each vehicle and wallbox, and since when.
     pub(crate) shown: volta::view::Shown,
     pub(crate) subscriptions: Vec<volta::feed::Subscription>,
+    /// The owner has taken back the leave to command its devices (volta); signing in gives it again.
+    pub(crate) forbids_commands: bool,
     /// Calls that count against the rivoli quotas.
     pub(crate) quota: AccountQuota,
     pub(crate) stats: Stats,

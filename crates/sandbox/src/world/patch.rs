@@ -3,8 +3,14 @@
 use crate::{
     ControlError,
     clock::Seconds,
+    clouds::Cloud,
     control::types::DevicePatch,
-    world::{Locator, World, account::PartKind, habits::Place, vehicle::Vehicle},
+    world::{
+        Locator, World,
+        account::{PartKind, Remote},
+        habits::Place,
+        vehicle::Vehicle,
+    },
 };
 
 impl World {
@@ -18,6 +24,7 @@ impl World {
         let tick = self.tick;
         let (account, locator) = self.locate(id).ok_or(ControlError::NotFound("device"))?;
         let owner = account.id.clone();
+        check_openness(account.cloud, locator, patch)?;
         match locator {
             Locator::Vehicle(index) => {
                 only_for_a_vehicle(patch)?;
@@ -25,13 +32,20 @@ impl World {
                 if let Some(fault) = patch.fault {
                     account.vehicles[index].live.faulty = fault;
                 }
+                let meta = &mut account.vehicles[index].meta;
+                meta.remote = patch.remote.unwrap_or(meta.remote);
+                meta.private = patch.private.unwrap_or(meta.private);
             }
             Locator::Wallbox(index) => {
                 let wallbox = &mut account.wallboxes[index].live;
                 wallbox.limit_amps = patch.max_amps.unwrap_or(wallbox.limit_amps);
                 wallbox.faulty = patch.fault.unwrap_or(wallbox.faulty);
+                let meta = &mut account.wallboxes[index].meta;
+                meta.remote = patch.remote.unwrap_or(meta.remote);
             }
             Locator::Part(index, part) => {
+                let meta = &mut account.households[index].parts[part as usize];
+                meta.remote = patch.remote.unwrap_or(meta.remote);
                 let site = &mut account.households[index].site.live;
                 site.pinned_load = patch.load_w.unwrap_or(site.pinned_load);
                 site.pinned_clouds = patch.cloud_cover.unwrap_or(site.pinned_clouds);
@@ -91,6 +105,29 @@ fn patch_vehicle(
     vehicle.max_amps = patch.max_amps.unwrap_or(vehicle.max_amps);
     if let Some(charging) = patch.charging {
         vehicle.stopped = !charging;
+    }
+    Ok(())
+}
+
+/// Refuses states of remote access and privacy that a device cannot be in.
+fn check_openness(cloud: Cloud, locator: Locator, patch: &DevicePatch) -> Result<(), ControlError> {
+    let is_car = matches!(locator, Locator::Vehicle(_));
+    let takes_commands = !matches!(
+        locator,
+        Locator::Part(_, PartKind::Inverter | PartKind::Meter)
+    );
+    let is_possible = |remote: Remote| match remote {
+        Remote::Allowed => true,
+        Remote::SwitchedOff => cloud != Cloud::Rivoli && takes_commands,
+        Remote::NoKey => cloud == Cloud::Volta && is_car,
+        Remote::Expired => cloud == Cloud::Rivoli,
+        Remote::InstallerOnly => cloud == Cloud::Helios && takes_commands,
+    };
+    if !patch.remote.is_none_or(is_possible) {
+        return Err(ControlError::invalid("remote: not of this device"));
+    }
+    if patch.private.is_some() && !(cloud == Cloud::Rivoli && is_car) {
+        return Err(ControlError::invalid("private: cars of rivoli only"));
     }
     Ok(())
 }

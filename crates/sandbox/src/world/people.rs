@@ -7,7 +7,7 @@ use crate::{
     random::fork,
     world::{
         Locator, World,
-        account::{Account, Device, Household, Meta, PartKind, Stats},
+        account::{Account, Device, Household, Meta, PartKind, Remote, Stats},
         log::Log,
         site::{Present, Site},
         town::{self, TOWNS},
@@ -62,6 +62,7 @@ impl World {
             households: Vec::new(),
             shown: volta::view::Shown::default(),
             subscriptions: Vec::new(),
+            forbids_commands: false,
             quota: AccountQuota::default(),
             stats: Stats::default(),
         };
@@ -184,6 +185,8 @@ impl World {
             removed_at: None,
             offline: false,
             stale: false,
+            remote: Remote::default(),
+            private: false,
             log: Log::default(),
         };
         let mut made = Vec::new();

@@ -1,7 +1,7 @@
 //! The volta cloud: login, one call, commands.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use livewatt_sandbox::{Cloud, DeviceKind, DevicePatch, SandboxConfig};
+use livewatt_sandbox::{Cloud, DeviceKind, DevicePatch, Remote, SandboxConfig};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -218,6 +218,61 @@ async fn a_time_stamp_moves_only_with_its_block() {
     assert_eq!(new["position"], old["position"]);
     assert_eq!(after["wallboxes"][0]["charge"]["vehicle_vin"], json!(vin));
     assert_eq!(after["wallboxes"][0]["charge"]["status"], "charging");
+}
+
+#[tokio::test]
+async fn commands_are_refused_where_they_are_not_wanted() {
+    let bench = demo().await;
+    let account = bench
+        .sandbox
+        .account(Cloud::Volta, "demo@volta.example")
+        .unwrap();
+    let token = bench.token(&account);
+    let vin = &account.devices[0].id;
+    let path = format!("/volta/v1/vehicles/{vin}/commands");
+    let stop = async || {
+        let command = json!({"command": "charge_stop"});
+        let response = bench.send(Method::POST, &path, &token, command).await;
+        let status = response.status().as_u16();
+        (
+            status,
+            response.json::<Value>().await.unwrap()["error"].clone(),
+        )
+    };
+    let shown = async || bench.get_json("/volta/v1/account", &token).await;
+    for (remote, word, error) in [
+        (Remote::SwitchedOff, "switched_off", "remote_access_off"),
+        (Remote::NoKey, "no_key", "no_key"),
+    ] {
+        let patch = DevicePatch {
+            remote: Some(remote),
+            ..Default::default()
+        };
+        bench.sandbox.patch_device(vin, &patch).await.unwrap();
+        assert_eq!(shown().await["vehicles"][0]["remote_access"], word);
+        assert_eq!(stop().await, (403, json!(error)));
+    }
+    let patch = |remote| DevicePatch {
+        remote: Some(remote),
+        ..Default::default()
+    };
+    let allowed = patch(Remote::Allowed);
+    bench.sandbox.patch_device(vin, &allowed).await.unwrap();
+    assert_eq!(stop().await.0, 202);
+    let expired = patch(Remote::Expired);
+    assert!(bench.sandbox.patch_device(vin, &expired).await.is_err());
+
+    // The owner takes the leave back, and gives it again by signing in.
+    bench
+        .sandbox
+        .forbid_commands(Cloud::Volta, &account.id)
+        .unwrap();
+    assert_eq!(shown().await["permissions"], json!(["read", "location"]));
+    assert_eq!(stop().await, (403, json!("missing_permission")));
+    code(&bench).await;
+    assert_eq!(stop().await.0, 202);
+    let all = json!(["read", "location", "commands"]);
+    assert_eq!(shown().await["permissions"], all);
 }
 
 #[tokio::test]

@@ -16,10 +16,15 @@ use livewatt_domain::{
     production::Period,
     zone::Zone,
 };
+use uuid::Uuid;
 
 use super::{Site, wire};
 use crate::{
     http::Response,
+    interventions::{
+        EVBOX_CHARGER_INSTALLER, EVBOX_CHARGER_PANEL, NIBE_HVAC_INSTALLER, NIBE_HVAC_PANEL,
+        SOLAREDGE_BATTERY_INSTALLER, SOLAREDGE_BATTERY_PANEL,
+    },
     lenient::{Drift, EpochMillis, List, Number, Teller, Told},
 };
 
@@ -352,15 +357,17 @@ fn battery(told: wire::Battery, site: &Site, teller: &mut Teller<'_>) {
             })
         },
     );
+    let ids = (SOLAREDGE_BATTERY_PANEL, SOLAREDGE_BATTERY_INSTALLER);
+    let possible = Capability::unless(obstacle(told.control, ids, teller));
     let seen = &mut *teller.seen;
-    for (key, is_capable) in [
-        (battery::IMPORT_FOCUS, true),
-        (battery::SELF_RELIANCE, true),
-        (battery::IDLE, true),
-        (battery::EXPORT_FOCUS, false),
-        (battery::TIME_OF_USE, false),
+    for (key, capability) in [
+        (battery::IMPORT_FOCUS, possible.clone()),
+        (battery::SELF_RELIANCE, possible.clone()),
+        (battery::IDLE, possible),
+        (battery::EXPORT_FOCUS, Capability::of(false)),
+        (battery::TIME_OF_USE, Capability::of(false)),
     ] {
-        seen.tell(key, Some(Capability::of(is_capable)), None);
+        seen.tell(key, Some(capability), None);
     }
     tell_site(seen, site, battery::SITE_NAME, battery::INSTALLATION_DATE);
     tell_position(seen, site, battery::LONGITUDE, battery::LATITUDE);
@@ -429,6 +436,8 @@ fn heatpump(told: wire::Heatpump, _site: &Site, teller: &mut Teller<'_>) {
         HvacMode::Heat,
     ];
     let range = |min, max| Some(Range { min, max });
+    let ids = (NIBE_HVAC_PANEL, NIBE_HVAC_INSTALLER);
+    let possible = Capability::unless(obstacle(told.control, ids, teller));
     let seen = &mut *teller.seen;
     seen.tell(hvac::CAPABLE_MODES, Some(modes), None);
     seen.tell(
@@ -446,8 +455,8 @@ fn heatpump(told: wire::Heatpump, _site: &Site, teller: &mut Teller<'_>) {
         range(Some(1.0), None),
         None,
     );
-    seen.tell(hvac::SET_FOLLOW_SCHEDULE, Some(Capability::of(true)), None);
-    seen.tell(hvac::SET_PERMANENT_HOLD, Some(Capability::of(true)), None);
+    seen.tell(hvac::SET_FOLLOW_SCHEDULE, Some(possible.clone()), None);
+    seen.tell(hvac::SET_PERMANENT_HOLD, Some(possible), None);
 }
 
 fn charger(told: wire::Charger, _site: &Site, teller: &mut Teller<'_>) {
@@ -476,12 +485,32 @@ fn charger(told: wire::Charger, _site: &Site, teller: &mut Teller<'_>) {
             _ => return None,
         })
     });
+    let ids = (EVBOX_CHARGER_PANEL, EVBOX_CHARGER_INSTALLER);
+    let possible = Capability::unless(obstacle(told.control, ids, teller));
     for key in [
         charger::START_CHARGING,
         charger::STOP_CHARGING,
         charger::SET_MAX_CURRENT,
     ] {
-        teller.seen.tell(key, Some(Capability::of(true)), None);
+        teller.seen.tell(key, Some(possible.clone()), None);
+    }
+}
+
+/// What stands in the way of commands to a device.
+fn obstacle(
+    control: Told<String>,
+    (panel, installer): (Uuid, Uuid),
+    teller: &mut Teller<'_>,
+) -> Option<Uuid> {
+    let name = format!("{}.control", teller.block);
+    match control.take(&name, teller.drift).as_deref() {
+        None | Some("app") => None,
+        Some("panel") => Some(panel),
+        Some("installer") => Some(installer),
+        Some(word) => {
+            teller.drift.note(&name, word);
+            None
+        }
     }
 }
 

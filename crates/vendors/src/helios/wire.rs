@@ -83,6 +83,8 @@ wire! {
     Battery {
         id: String,
         connected: bool,
+        /// Who may operate it: `app`, `panel` or `installer`.
+        control: String,
         model: String,
         capacity_wh: Number,
         soc: Number,
@@ -108,6 +110,8 @@ wire! {
     Heatpump {
         id: String,
         connected: bool,
+        /// Who may operate it: `app`, `panel` or `installer`.
+        control: String,
         model: String,
         /// What was asked.
         mode: String,
@@ -125,6 +129,8 @@ wire! {
     Charger {
         id: String,
         connected: bool,
+        /// Who may operate it: `app`, `panel` or `installer`.
+        control: String,
         model: String,
         state: String,
         power: Number,

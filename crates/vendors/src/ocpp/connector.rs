@@ -17,6 +17,8 @@ pub(super) struct Connector {
     measures_power: bool,
     /// It was told which current to keep to.
     pub(super) is_limited: bool,
+    /// It said that it is out of service.
+    pub(super) is_closed: bool,
     /// Time of the newest meter value told of.
     pub(super) sampled_at: Option<Timestamp>,
     pub(super) state_told: Told,

@@ -106,7 +106,7 @@ impl Vendor for Ocpp {
         input: LinkInput,
     ) -> Result<LinkOutcome, LinkProblem> {
         match input {
-            LinkInput::Begin => begin(cx.public_url, cx.entropy),
+            LinkInput::Begin => begin(cx.public_url, cx.entropy, cx.known_account_id),
             LinkInput::Form(_) | LinkInput::Callback(_) => Err(LinkProblem::Mismatch),
         }
     }
@@ -146,10 +146,18 @@ pub fn password_matches(credentials: &Credentials, password: &str) -> bool {
     given[..].ct_eq(expected.as_slice()).into()
 }
 
-fn begin(public_url: &Url, entropy: &dyn Entropy) -> Result<LinkOutcome, LinkProblem> {
+/// A charge point that was linked before keeps its ID, and so do its devices; its password is new.
+fn begin(
+    public_url: &Url,
+    entropy: &dyn Entropy,
+    known_id: Option<&str>,
+) -> Result<LinkOutcome, LinkProblem> {
     let address = server_address(public_url)
         .ok_or_else(|| LinkProblem::Unexpected("the public address is not http(s)".to_owned()))?;
-    let station_id = format!("LW-{}-{}", random_word(entropy, 4), random_word(entropy, 4));
+    let station_id = match known_id {
+        Some(id) => id.to_owned(),
+        None => format!("LW-{}-{}", random_word(entropy, 4), random_word(entropy, 4)),
+    };
     let password = random_word(entropy, PASSWORD_LENGTH);
     let kept = Kept {
         password_sha256: hex::encode(Sha256::digest(password.as_bytes())),

@@ -29,6 +29,7 @@ use super::{
     session::Step,
     wire::{Action, ErrorCode, Fields},
 };
+use crate::interventions::OUT_OF_SERVICE;
 
 /// A charge point.
 #[derive(Debug)]
@@ -204,6 +205,14 @@ impl Station {
         let at = known.state_told.next(at, seen.started_at);
         let state = status.and_then(Status::power_delivery_state);
         seen.tell(charger::POWER_DELIVERY_STATE, state, at);
+        let is_closed = status == Some(Status::Unavailable);
+        if known.is_closed != is_closed && status.is_some() {
+            known.is_closed = is_closed;
+            let obstacle = is_closed.then_some(OUT_OF_SERVICE);
+            for key in COMMANDS {
+                retell(seen, key, Some(Capability::unless(obstacle)), None);
+            }
+        }
         Ok(json!({}))
     }
 
@@ -429,13 +438,15 @@ impl Description {
     }
 }
 
-/// What every connector of every such station can do.
+/// What every connector of every such station can be told to do.
+const COMMANDS: [Key<Capability>; 3] = [
+    charger::START_CHARGING,
+    charger::STOP_CHARGING,
+    charger::SET_MAX_CURRENT,
+];
+
 fn introduce(seen: &mut Observation) {
-    for key in [
-        charger::START_CHARGING,
-        charger::STOP_CHARGING,
-        charger::SET_MAX_CURRENT,
-    ] {
+    for key in COMMANDS {
         seen.tell(key, Some(Capability::of(true)), None);
     }
 }

@@ -13,6 +13,7 @@ use super::wire;
 use crate::{
     harvest::Inventory,
     http::Response,
+    interventions::{RENAULT_VEHICLE_EXPIRED, RENAULT_VEHICLE_PRIVATE},
     lenient::{Drift, List, Number, Teller, Told},
 };
 
@@ -70,15 +71,26 @@ pub(super) fn car(
     teller.tell(vehicle::MODEL, "model", told.model);
     teller.tell(vehicle::DISPLAY_NAME, "name", told.name);
     teller.number(vehicle::YEAR, "model_year", told.model_year);
-    for key in [
-        vehicle::START_CHARGING,
-        vehicle::STOP_CHARGING,
-        vehicle::SET_MAX_CURRENT,
-        vehicle::SMART_CHARGING,
-        vehicle::LOCATION_CAPABILITY,
-        vehicle::ODOMETER_CAPABILITY,
+    let expired = match told.services.take("car.services", teller.drift).as_deref() {
+        None | Some("active") => None,
+        Some("expired") => Some(RENAULT_VEHICLE_EXPIRED),
+        Some(word) => {
+            teller.drift.note("car.services", word);
+            None
+        }
+    };
+    let is_private = told.private.take("car.private", teller.drift) == Some(true);
+    let private = is_private.then_some(RENAULT_VEHICLE_PRIVATE);
+    for (key, obstacle) in [
+        (vehicle::START_CHARGING, expired),
+        (vehicle::STOP_CHARGING, expired),
+        (vehicle::SET_MAX_CURRENT, expired),
+        (vehicle::SMART_CHARGING, expired),
+        (vehicle::LOCATION_CAPABILITY, private),
+        (vehicle::ODOMETER_CAPABILITY, None),
     ] {
-        teller.seen.tell(key, Some(Capability::of(true)), None);
+        let capability = Capability::unless(obstacle);
+        teller.seen.tell(key, Some(capability), None);
     }
 
     let battery = told

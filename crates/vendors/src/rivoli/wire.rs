@@ -21,6 +21,10 @@ wire! {
         model: String,
         model_year: Number,
         asleep: bool,
+        /// `active`, or `expired`: then it takes no commands.
+        services: String,
+        /// Keeps its position to itself.
+        private: bool,
         battery: Battery,
         charge_state: String,
         charger: Charger,

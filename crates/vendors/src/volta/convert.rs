@@ -10,18 +10,24 @@ use livewatt_domain::{
     fact::{Completeness, Observation, Presence},
     kind::DeviceKind,
 };
+use uuid::Uuid;
 
 use super::wire;
 use crate::{
     harvest::{AccountOutcome, Harvest, Inventory},
     http::Response,
-    lenient::{Drift, Moment, Number, Teller, Told},
+    interventions::{
+        TESLA_CHARGER_PERMISSION, TESLA_CHARGER_SWITCHED_OFF, TESLA_VEHICLE_NO_KEY,
+        TESLA_VEHICLE_PERMISSION, TESLA_VEHICLE_SWITCHED_OFF,
+    },
+    lenient::{Drift, List, Moment, Number, Teller, Told},
     push::{PushBatch, PushError},
 };
 
 /// What an account's answer says of its devices.
 pub(super) fn account(account: wire::Account, response: &Response) -> Harvest {
     let wire::Account {
+        permissions,
         vehicles,
         wallboxes,
     } = account;
@@ -29,13 +35,14 @@ pub(super) fn account(account: wire::Account, response: &Response) -> Harvest {
         return Harvest::barren(response.malformed("neither vehicles nor wallboxes"));
     }
     let mut drift = Drift::default();
+    let permitted = Permitted::of(permissions, &mut drift);
     let mut observations = Vec::new();
     let mut is_complete = vehicles.as_value().is_some() && wallboxes.as_value().is_some();
     for told in vehicles.take("vehicles", &mut drift).unwrap_or_default() {
         let seen = told.take("vehicles[]", &mut drift).and_then(|told| {
             let id = told.vin.clone();
             let seen = observation(DeviceKind::Vehicle, id, response, &mut drift)?;
-            Some(vehicle(told, seen, &mut drift))
+            Some(vehicle(told, permitted, seen, &mut drift))
         });
         is_complete &= seen.is_some();
         observations.extend(seen);
@@ -44,7 +51,7 @@ pub(super) fn account(account: wire::Account, response: &Response) -> Harvest {
         let seen = told.take("wallboxes[]", &mut drift).and_then(|told| {
             let id = told.serial.clone();
             let seen = observation(DeviceKind::Charger, id, response, &mut drift)?;
-            Some(wallbox(told, seen, &mut drift))
+            Some(wallbox(told, permitted, seen, &mut drift))
         });
         is_complete &= seen.is_some();
         observations.extend(seen);
@@ -64,6 +71,54 @@ pub(super) fn account(account: wire::Account, response: &Response) -> Harvest {
         account: AccountOutcome::Ok,
         drift: drift.into_words(),
     }
+}
+
+/// What the user lets our app do with an account.
+#[derive(Debug, Clone, Copy)]
+struct Permitted {
+    commands: bool,
+    location: bool,
+}
+
+impl Permitted {
+    fn of(told: Told<List<String>>, drift: &mut Drift) -> Self {
+        let Some(told) = told.take("permissions", drift) else {
+            return Self {
+                commands: true,
+                location: true,
+            };
+        };
+        let has = |word: &str| {
+            told.iter()
+                .any(|told| told.as_value().is_some_and(|t| t == word))
+        };
+        Self {
+            commands: has("commands"),
+            location: has("location"),
+        }
+    }
+}
+
+/// What stands in the way of commands to a device.
+fn obstacle(
+    permitted: Permitted,
+    (permission, switched_off, no_key): (Uuid, Uuid, Option<Uuid>),
+    remote_access: Told<String>,
+    teller: &mut Teller<'_>,
+) -> Option<Uuid> {
+    let name = format!("{}.remote_access", teller.block);
+    let told = remote_access.take(&name, teller.drift);
+    let of_device = match told.as_deref() {
+        None | Some("allowed") => None,
+        Some("switched_off") => Some(switched_off),
+        Some("no_key") if no_key.is_some() => no_key,
+        Some(word) => {
+            teller.drift.note(&name, word);
+            None
+        }
+    };
+    // Without the permission nothing at the device helps, so that comes first.
+    (!permitted.commands).then_some(permission).or(of_device)
 }
 
 fn observation(
@@ -89,7 +144,12 @@ fn presence(online: Told<bool>, drift: &mut Drift) -> Presence {
     }
 }
 
-fn vehicle(told: wire::Vehicle, mut seen: Observation, drift: &mut Drift) -> Observation {
+fn vehicle(
+    told: wire::Vehicle,
+    permitted: Permitted,
+    mut seen: Observation,
+    drift: &mut Drift,
+) -> Observation {
     seen.presence = presence(told.online, drift);
     let mut teller = Teller {
         seen: &mut seen,
@@ -102,15 +162,23 @@ fn vehicle(told: wire::Vehicle, mut seen: Observation, drift: &mut Drift) -> Obs
     teller.tell(vehicle::MODEL, "model", told.model);
     teller.tell(vehicle::DISPLAY_NAME, "name", told.name);
     teller.number(vehicle::YEAR, "year", told.year);
-    for key in [
-        vehicle::START_CHARGING,
-        vehicle::STOP_CHARGING,
-        vehicle::SET_MAX_CURRENT,
-        vehicle::SMART_CHARGING,
-        vehicle::LOCATION_CAPABILITY,
-        vehicle::ODOMETER_CAPABILITY,
+    let ids = (
+        TESLA_VEHICLE_PERMISSION,
+        TESLA_VEHICLE_SWITCHED_OFF,
+        Some(TESLA_VEHICLE_NO_KEY),
+    );
+    let obstacle = obstacle(permitted, ids, told.remote_access, &mut teller);
+    let hidden = (!permitted.location).then_some(TESLA_VEHICLE_PERMISSION);
+    for (key, obstacle) in [
+        (vehicle::START_CHARGING, obstacle),
+        (vehicle::STOP_CHARGING, obstacle),
+        (vehicle::SET_MAX_CURRENT, obstacle),
+        (vehicle::SMART_CHARGING, obstacle),
+        (vehicle::LOCATION_CAPABILITY, hidden),
+        (vehicle::ODOMETER_CAPABILITY, None),
     ] {
-        teller.seen.tell(key, Some(Capability::of(true)), None);
+        let capability = Capability::unless(obstacle);
+        teller.seen.tell(key, Some(capability), None);
     }
     let charge = told
         .charge
@@ -175,7 +243,12 @@ fn vehicle_charge(told: wire::VehicleCharge, teller: &mut Teller<'_>) {
     );
 }
 
-fn wallbox(told: wire::Wallbox, mut seen: Observation, drift: &mut Drift) -> Observation {
+fn wallbox(
+    told: wire::Wallbox,
+    permitted: Permitted,
+    mut seen: Observation,
+    drift: &mut Drift,
+) -> Observation {
     seen.presence = presence(told.online, drift);
     let mut teller = Teller {
         seen: &mut seen,
@@ -187,12 +260,15 @@ fn wallbox(told: wire::Wallbox, mut seen: Observation, drift: &mut Drift) -> Obs
     teller.tell(charger::SERIAL_NUMBER, "serial", told.serial);
     teller.tell(charger::MODEL, "model", told.model);
     teller.number(charger::YEAR, "year", told.year);
+    let ids = (TESLA_CHARGER_PERMISSION, TESLA_CHARGER_SWITCHED_OFF, None);
+    let obstacle = obstacle(permitted, ids, told.remote_access, &mut teller);
     for key in [
         charger::START_CHARGING,
         charger::STOP_CHARGING,
         charger::SET_MAX_CURRENT,
     ] {
-        teller.seen.tell(key, Some(Capability::of(true)), None);
+        let capability = Capability::unless(obstacle);
+        teller.seen.tell(key, Some(capability), None);
     }
     let charge = told
         .charge

@@ -18,6 +18,8 @@ wire! {
 
     /// A whole account.
     Account {
+        /// What the user lets our app do; all of it, if that is not told.
+        permissions: List<String>,
         vehicles: List<Vehicle>,
         wallboxes: List<Wallbox>,
     }
@@ -29,6 +31,8 @@ wire! {
         model: String,
         year: Number,
         online: bool,
+        /// Whether it lets itself be commanded.
+        remote_access: String,
         charge: VehicleCharge,
         odometer: Odometer,
         position: Position,
@@ -67,6 +71,8 @@ wire! {
         model: String,
         year: Number,
         online: bool,
+        /// Whether it lets itself be commanded.
+        remote_access: String,
         charge: WallboxCharge,
     }
 

@@ -83,6 +83,7 @@ impl Lab {
             callback_url: &self.callback_url,
             memory,
             public_url: &self.callback_url,
+            known_account_id: None,
         };
         self.vendor.link(cx, input).await
     }

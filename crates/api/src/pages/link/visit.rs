@@ -231,6 +231,7 @@ impl Visit {
             | EngineError::ActionNotFound(_)
             | EngineError::ScopeMissing(_)
             | EngineError::ActionRefused { .. }
+            | EngineError::InterventionNotFound(_)
             | EngineError::LocationNotFound(_)
             | EngineError::TariffNotFound(_)
             | EngineError::StatisticsNotAvailable

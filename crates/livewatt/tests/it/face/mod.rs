@@ -10,7 +10,7 @@ mod users;
 use std::collections::BTreeMap;
 
 use livewatt_api::Operation;
-use livewatt_domain::{SignedDuration, kind::DeviceKind};
+use livewatt_domain::{SignedDuration, intervention::CONSENT, kind::DeviceKind};
 use livewatt_sandbox::{AccountInfo, Cloud};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -130,6 +130,7 @@ async fn paths(world: &World, operation: &Operation, webhook: &str) -> Vec<Strin
         ("tariffId", "home".to_owned()),
         ("area", "NO1".to_owned()),
         ("actionId", action(world).await),
+        ("interventionId", CONSENT.to_string()),
     ]);
     for (variable, kind) in [
         ("vehicleId", "vehicles"),

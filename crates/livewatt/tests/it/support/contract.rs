@@ -1,7 +1,7 @@
 //! The contract as test data: which answer of which operation has which schema.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{LazyLock, Mutex},
 };
 
@@ -20,6 +20,29 @@ static SCHEMAS: LazyLock<Value> =
 
 static VALIDATORS: LazyLock<Mutex<HashMap<String, &'static Validator>>> =
     LazyLock::new(Mutex::default);
+
+/// All operations of the contract.
+pub fn operations() -> &'static [Value] {
+    &OPERATIONS
+}
+
+/// All events of the contract: the schema of each by its name.
+pub fn events() -> BTreeMap<&'static str, &'static str> {
+    let all = SCHEMAS["$defs"]["WebhookEvent"]["oneOf"]
+        .as_array()
+        .unwrap();
+    let schemas = all.iter().map(|one| {
+        let path = one["$ref"].as_str().unwrap();
+        path.rsplit('/').next().unwrap()
+    });
+    schemas
+        .map(|schema| {
+            let names = &SCHEMAS["$defs"][schema]["properties"]["event"]["enum"];
+            assert_eq!(names.as_array().unwrap().len(), 1, "{schema}");
+            (names[0].as_str().unwrap(), schema)
+        })
+        .collect()
+}
 
 fn validator(name: &str) -> &'static Validator {
     let mut validators = VALIDATORS.lock().unwrap();

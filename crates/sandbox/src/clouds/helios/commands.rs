@@ -19,7 +19,7 @@ use crate::{
     },
     server::Shared,
     world::{
-        account::{Household, PartKind},
+        account::{Household, PartKind, Remote},
         heatpump::{HvacMode, Program},
         orders::{Act, HeatPumpOrder},
         site::BatteryMode,
@@ -159,7 +159,11 @@ async fn command(
             return Err(Refusal::NotFound);
         }
         let (device, offline) = (part.id.clone(), part.offline);
+        let remote = part.remote;
         let acts = acts(house)?;
+        if remote != Remote::Allowed {
+            return Err(Refusal::Forbidden("E_CONTROL"));
+        }
         if acts.is_empty() {
             return Err(Refusal::Invalid("nothing to do"));
         }

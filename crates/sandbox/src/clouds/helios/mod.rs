@@ -156,6 +156,7 @@ pub(crate) fn refuse(refusal: &Refusal) -> (u16, Value) {
         Refusal::NotFound => (404, "E_NOT_FOUND", "no such site or device"),
         Refusal::Invalid(detail) => (400, "E_INPUT", *detail),
         Refusal::MissingApp => (400, "E_INPUT", "the app is missing"),
+        Refusal::Forbidden(code) => (403, *code, "the device is not operated by apps"),
         Refusal::Unreachable(_) => (409, "E_OFFLINE", "the gateway has lost the device"),
         Refusal::TooMany(_) => (429, "E_BUSY", "too many calls"),
         Refusal::Broken(status) => (*status, "E_INTERNAL", "internal error"),

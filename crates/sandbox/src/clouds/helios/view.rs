@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::world::{
-    account::{Account, Household, PartKind},
+    account::{Account, Household, PartKind, Remote},
     heatpump::Program,
     site::Site,
     town::TOWNS,
@@ -53,6 +53,9 @@ pub(crate) fn live(house: &Household) -> Value {
         if part.offline && !device.meta.offline {
             block = json!({"id": part.id, "connected": false});
         } else {
+            if !matches!(kind, PartKind::Inverter | PartKind::Meter) {
+                block["control"] = json!(control(part.remote));
+            }
             let site = if part.stale { device.shown() } else { shown };
             let values = values(kind, site);
             for (key, value) in values.as_object().into_iter().flatten() {
@@ -113,6 +116,15 @@ fn values(kind: PartKind, site: &Site) -> Value {
             "session_wh": energy.session / 3600,
             "total_wh": watt_hours(energy.charger),
         }),
+    }
+}
+
+/// Who may operate a device.
+fn control(remote: Remote) -> &'static str {
+    match remote {
+        Remote::InstallerOnly => "installer",
+        Remote::SwitchedOff => "panel",
+        Remote::Allowed | Remote::NoKey | Remote::Expired => "app",
     }
 }
 

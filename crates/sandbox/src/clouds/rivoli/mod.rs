@@ -24,7 +24,13 @@ use crate::{
         login,
     },
     server::Shared,
-    world::{World, account::Device, orders::Act, tokens::Grant, vehicle::Vehicle},
+    world::{
+        World,
+        account::{Device, Remote},
+        orders::Act,
+        tokens::Grant,
+        vehicle::Vehicle,
+    },
 };
 
 /// Virtual seconds between accepting and obeying.
@@ -205,8 +211,12 @@ async fn command(
         ..call("command")
     };
     gate::serve(shared, call, headers, |world, grant| {
-        let offline = find(world, &grant.account, id)?.meta.offline;
+        let meta = &find(world, &grant.account, id)?.meta;
+        let (offline, remote) = (meta.offline, meta.remote);
         let acts = acts()?;
+        if remote != Remote::Allowed {
+            return Err(Refusal::Forbidden("services_expired"));
+        }
         if offline {
             return Err(Refusal::Unreachable("car"));
         }
@@ -233,6 +243,7 @@ pub(crate) fn refuse(refusal: &Refusal) -> (u16, Value) {
         Refusal::NotFound => (404, "not_found", "no such car"),
         Refusal::Invalid(text) => (400, "bad_request", *text),
         Refusal::MissingApp => (400, "missing_app", "the header x-rivoli-app is missing"),
+        Refusal::Forbidden(code) => (403, *code, "the services of this car have ended"),
         Refusal::Unreachable(_) => (408, "car_unreachable", "the car does not answer"),
         Refusal::TooMany(_) => (429, "quota_exceeded", "too many calls"),
         Refusal::Broken(status) => (*status, "internal", "internal error"),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::world::{
-    account::Device,
+    account::{Device, Remote},
     vehicle::{Charge, Vehicle},
 };
 
@@ -26,6 +26,11 @@ pub(crate) fn car(device: &Device<Vehicle>) -> Value {
         "model": device.meta.model,
         "model_year": device.meta.year,
         "asleep": car.asleep,
+        "services": match device.meta.remote {
+            Remote::Expired => "expired",
+            _ => "active",
+        },
+        "private": device.meta.private,
         "battery": {
             "percent": car.level.round() as i64,
             "range_miles": (car.range_km() / KM_PER_MILE).round() as i64,
@@ -42,7 +47,7 @@ pub(crate) fn car(device: &Device<Vehicle>) -> Value {
         "target_percent": car.limit,
         "minutes_left": car.minutes_to_full(),
         "odometer_miles": (car.odometer_km / KM_PER_MILE * 10.0).round() / 10.0,
-        "location": (!car.is_driving()).then(|| json!({"lat": fine(car.lat), "lon": fine(car.lon)})),
+        "location": (!car.is_driving() && !device.meta.private).then(|| json!({"lat": fine(car.lat), "lon": fine(car.lon)})),
     })
 }
 

@@ -18,7 +18,10 @@ use crate::{
         volta::call,
     },
     server::Shared,
-    world::{account::Meta, orders::Act},
+    world::{
+        account::{Meta, Remote},
+        orders::Act,
+    },
 };
 
 /// Virtual seconds between accepting and obeying.
@@ -83,12 +86,19 @@ async fn command(
         let is_it = |(kind_of, meta): &(&str, &Meta)| {
             *kind_of == kind && meta.id == device && meta.is_present()
         };
-        let (_, meta) = world.accounts[&grant.account]
-            .metas()
-            .find(is_it)
-            .ok_or(Refusal::NotFound)?;
+        let account = &world.accounts[&grant.account];
+        let (_, meta) = account.metas().find(is_it).ok_or(Refusal::NotFound)?;
         let offline = meta.offline;
+        let forbidden = match meta.remote {
+            _ if account.forbids_commands => Some("missing_permission"),
+            Remote::Allowed => None,
+            Remote::NoKey => Some("no_key"),
+            _ => Some("remote_access_off"),
+        };
         let act = act(kind, gate::json(body)?)?;
+        if let Some(code) = forbidden {
+            return Err(Refusal::Forbidden(code));
+        }
         if offline {
             return Err(Refusal::Unreachable(kind));
         }

@@ -97,6 +97,7 @@ pub(crate) fn refuse(refusal: &Refusal) -> (u16, Value) {
         Refusal::NotFound => (404, "not_found", "there is no such thing in this account"),
         Refusal::Invalid(message) => (400, "invalid_request", *message),
         Refusal::MissingApp => (400, "invalid_request", "the app is missing"),
+        Refusal::Forbidden(code) => (403, *code, "this must not be commanded"),
         Refusal::Unreachable("wallbox") => (409, "wallbox_offline", "the wallbox is offline"),
         Refusal::Unreachable(_) => (409, "vehicle_offline", "the vehicle is offline"),
         Refusal::TooMany(_) => (429, "rate_limited", "too many requests"),

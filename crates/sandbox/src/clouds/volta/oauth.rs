@@ -98,6 +98,10 @@ pub(crate) async fn decide(State(shared): State<Arc<Shared>>, body: Bytes) -> Re
         let mut world = shared.world();
         login::check_password(&mut world, Cloud::Volta, &answer.email, &answer.password).map(
             |account| {
+                // Who signs in anew leaves all boxes ticked.
+                if let Some(owner) = world.accounts.get_mut(&account) {
+                    owner.forbids_commands = false;
+                }
                 let grant = Grant {
                     account,
                     client: Some(client.client_id.clone()),

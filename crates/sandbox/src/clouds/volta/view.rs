@@ -5,7 +5,11 @@ use serde_json::{Value, json};
 
 use crate::{
     clock::{Seconds, timestamp},
-    world::{account::Account, vehicle::Vehicle, wallbox::Wallbox},
+    world::{
+        account::{Account, Remote},
+        vehicle::Vehicle,
+        wallbox::Wallbox,
+    },
 };
 
 /// A block and when it changed.
@@ -99,7 +103,12 @@ pub(crate) fn see(account: &mut Account, tick: Seconds) {
 pub(crate) fn account(account: &Account, now: Seconds) -> Value {
     let vehicles = account.vehicles.iter().zip(&account.shown.vehicles);
     let wallboxes = account.wallboxes.iter().zip(&account.shown.wallboxes);
+    let permissions: &[&str] = match account.forbids_commands {
+        true => &["read", "location"],
+        false => &["read", "location", "commands"],
+    };
     json!({
+        "permissions": permissions,
         "account_id": account.id,
         "email": account.username,
         "time": timestamp(now),
@@ -113,6 +122,7 @@ pub(crate) fn account(account: &Account, now: Seconds) -> Value {
                     "model": device.meta.model,
                     "year": device.meta.year,
                     "online": !device.meta.offline,
+                    "remote_access": remote_access(device.meta.remote),
                     "charge": stamped(&shown.charge),
                     "odometer": {"km": shown.odometer.block, "at": timestamp(shown.odometer.at)},
                     "position": {"lat": lat, "lon": lon, "at": timestamp(shown.position.at)},
@@ -128,11 +138,20 @@ pub(crate) fn account(account: &Account, now: Seconds) -> Value {
                     "model": device.meta.model,
                     "year": device.meta.year,
                     "online": !device.meta.offline,
+                    "remote_access": remote_access(device.meta.remote),
                     "charge": stamped(shown),
                 })
             })
             .collect::<Value>(),
     })
+}
+
+fn remote_access(remote: Remote) -> &'static str {
+    match remote {
+        Remote::SwitchedOff => "switched_off",
+        Remote::NoKey => "no_key",
+        Remote::Allowed | Remote::Expired | Remote::InstallerOnly => "allowed",
+    }
 }
 
 /// A block as JSON, with its `at`.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     lenient,
-    testing::{assert_told, check_sane, mutated, of, response, times, told},
+    testing::{assert_told, check_sane, mutated, obstacles, of, response, times, told},
 };
 
 const SITES: &str = include_str!("../../../fixtures/helios/sites.json");
@@ -47,6 +47,43 @@ fn with(changes: &[(&str, Value)]) -> (SiteTold, Vec<String>) {
         *json.pointer_mut(pointer).unwrap() = value.clone();
     }
     read(json.to_string())
+}
+
+#[test]
+fn who_may_operate_a_device_is_told() {
+    for (block, id, key, panel, installer) in [
+        (
+            "battery",
+            "hx_bat_000001",
+            battery::IMPORT_FOCUS,
+            SOLAREDGE_BATTERY_PANEL,
+            SOLAREDGE_BATTERY_INSTALLER,
+        ),
+        (
+            "heatpump",
+            "hx_hp_000001",
+            hvac::SET_FOLLOW_SCHEDULE,
+            NIBE_HVAC_PANEL,
+            NIBE_HVAC_INSTALLER,
+        ),
+        (
+            "charger",
+            "hx_chg_000001",
+            charger::SET_MAX_CURRENT,
+            EVBOX_CHARGER_PANEL,
+            EVBOX_CHARGER_INSTALLER,
+        ),
+    ] {
+        let told = |word: &str| {
+            let (told, drift) = with(&[(&format!("/{block}/control"), word.into())]);
+            (obstacles(of(&told.observations, id), key), drift)
+        };
+        assert_eq!(told("app"), (vec![], vec![]));
+        assert_eq!(told("panel"), (vec![panel], vec![]));
+        assert_eq!(told("installer"), (vec![installer], vec![]));
+        let drift = vec![format!("{block}.control=nobody")];
+        assert_eq!(told("nobody"), (vec![], drift));
+    }
 }
 
 /// The moment of a fact, however it is spelt.

@@ -15,7 +15,7 @@ use crate::{
 fn the_user_is_told_what_to_enter() {
     let entropy = SeededEntropy::new(3);
     let url = Url::parse("https://energy.example/base/").unwrap();
-    let Ok(LinkOutcome::Instructions { account, rows }) = begin(&url, &entropy) else {
+    let Ok(LinkOutcome::Instructions { account, rows }) = begin(&url, &entropy, None) else {
         panic!("instructions expected");
     };
     let labels = rows.iter().map(|(label, _)| *label).collect::<Vec<_>>();
@@ -42,7 +42,7 @@ fn the_user_is_told_what_to_enter() {
     assert!(!password_matches(&account.credentials, &password[1..]));
     assert!(!password_matches(&account.credentials, ""));
 
-    let Ok(LinkOutcome::Instructions { account: other, .. }) = begin(&url, &entropy) else {
+    let Ok(LinkOutcome::Instructions { account: other, .. }) = begin(&url, &entropy, None) else {
         panic!("instructions expected");
     };
     assert_ne!(other.vendor_account_id, account.vendor_account_id);

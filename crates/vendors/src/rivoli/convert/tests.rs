@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     lenient,
-    testing::{assert_told, check_sane, ids, mutated, response, times, told},
+    testing::{assert_told, check_sane, ids, mutated, obstacles, response, times, told},
 };
 
 const CAR: &str = include_str!("../../../fixtures/rivoli/car.json");
@@ -35,6 +35,25 @@ fn with(changes: &[(&str, Value)]) -> (Observation, Vec<String>) {
         *json.pointer_mut(pointer).unwrap() = value.clone();
     }
     read(json.to_string()).unwrap()
+}
+
+#[test]
+fn what_stands_in_the_way_is_told() {
+    let obstacles = |name: &str, value: Value| {
+        let (seen, _) = with(&[(name, value)]);
+        let of = |key| obstacles(&seen, key);
+        (
+            of(vehicle::START_CHARGING),
+            of(vehicle::LOCATION_CAPABILITY),
+        )
+    };
+    let expired = obstacles("/services", "expired".into());
+    assert_eq!(expired, (vec![RENAULT_VEHICLE_EXPIRED], vec![]));
+    let private = obstacles("/private", true.into());
+    assert_eq!(private, (vec![], vec![RENAULT_VEHICLE_PRIVATE]));
+    assert_eq!(obstacles("/services", "paused".into()), (vec![], vec![]));
+    let (_, drift) = with(&[("/services", "paused".into())]);
+    assert_eq!(drift, ["car.services=paused"]);
 }
 
 #[test]

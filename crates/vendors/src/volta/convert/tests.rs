@@ -8,7 +8,7 @@ use crate::{
     lenient,
     push::PushIntake as _,
     secret::Secret,
-    testing::{assert_told, check_sane, ids, mutated, now, of, response, times, told},
+    testing::{assert_told, check_sane, ids, mutated, now, obstacles, of, response, times, told},
     volta::{Volta, VoltaOptions},
 };
 
@@ -97,6 +97,46 @@ fn a_recorded_account() {
             "capabilities.setMaxCurrent": true,
         }),
     );
+}
+
+#[test]
+fn what_stands_in_the_way_of_commands_is_told() {
+    let start = |harvest: &Harvest| {
+        let vehicle = of(&harvest.observations, "VLTSBX00000000001");
+        let charger = of(&harvest.observations, "WB-000001");
+        assert_eq!(obstacles(vehicle, vehicle::ODOMETER_CAPABILITY), []);
+        (
+            obstacles(vehicle, vehicle::START_CHARGING),
+            obstacles(charger, charger::START_CHARGING),
+        )
+    };
+    let off = with("/vehicles/0/remote_access", "switched_off".into());
+    assert_eq!(start(&off), (vec![TESLA_VEHICLE_SWITCHED_OFF], vec![]));
+    let no_key = with("/vehicles/0/remote_access", "no_key".into());
+    assert_eq!(start(&no_key), (vec![TESLA_VEHICLE_NO_KEY], vec![]));
+    let off = with("/wallboxes/0/remote_access", "switched_off".into());
+    assert_eq!(start(&off), (vec![], vec![TESLA_CHARGER_SWITCHED_OFF]));
+    let forbidden = with("/permissions", json!(["read", "location"]));
+    let both = (
+        vec![TESLA_VEHICLE_PERMISSION],
+        vec![TESLA_CHARGER_PERMISSION],
+    );
+    assert_eq!(start(&forbidden), both);
+    let hidden = with("/permissions", json!(["read", "commands"]));
+    assert_eq!(start(&hidden), (vec![], vec![]));
+    let vehicle = of(&hidden.observations, "VLTSBX00000000001");
+    let told = obstacles(vehicle, vehicle::LOCATION_CAPABILITY);
+    assert_eq!(told, [TESLA_VEHICLE_PERMISSION]);
+    // What is not understood hinders nobody, and is noted.
+    for (pointer, drift) in [
+        ("/vehicles/0/remote_access", "vehicle.remote_access=maybe"),
+        ("/wallboxes/0/remote_access", "wallbox.remote_access=maybe"),
+    ] {
+        let odd = with(pointer, "maybe".into());
+        assert_eq!(start(&odd), (vec![], vec![]));
+        assert_eq!(odd.drift, [drift]);
+    }
+    assert_eq!(start(&with("/permissions", Value::Null)), (vec![], vec![]));
 }
 
 #[test]
