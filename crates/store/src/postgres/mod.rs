@@ -26,6 +26,7 @@ mod paging;
 mod presence;
 mod production;
 mod sample_days;
+mod schedules;
 mod slices;
 mod statement;
 mod store;

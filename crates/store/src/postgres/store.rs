@@ -13,7 +13,7 @@ use livewatt_domain::{
     history::Piece,
     id::{
         AccountId, ActionId, ChargingSessionId, ClientId, DeviceId, HemSystemId, LocationId,
-        UserId, WebhookId,
+        ScheduleId, UserId, WebhookId,
     },
     kind::DeviceKind,
     link::LinkSession,
@@ -29,15 +29,15 @@ use livewatt_domain::{
 
 use super::{
     PostgresStore, accounts, actions, ages, clients, devices, energy, exports, fences, fleet, hem,
-    links, locations, log, operation, presence, production, sample_days, slices, tariffs, users,
-    webhooks,
+    links, locations, log, operation, presence, production, sample_days, schedules, slices,
+    tariffs, users, webhooks,
 };
 use crate::{
     AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, Cluster, ExportBehind,
     ExportStep, Fences, FleetAccount, FleetDevice, LaneStep, LocationChange, LocationPatch,
     LocationPrices, LocationPricing, LogPage, LogQuery, LostDevice, MarketUpload, Page,
     PageRequest, PendingOf, PresenceFlush, ProductionDue, Quarter, SealedCredentials, Store,
-    StoreFigures, StoreResult, StoredAction, StoredToken, UnitOfWork, User, flush,
+    StoreFigures, StoreResult, StoredAction, StoredSchedule, StoredToken, UnitOfWork, User, flush,
 };
 
 #[async_trait]
@@ -241,6 +241,35 @@ impl Store for PostgresStore {
     async fn pending_actions(&self, of: PendingOf) -> StoreResult<Vec<StoredAction>> {
         let mut connection = self.read().await?;
         actions::pending(&mut connection, &of).await
+    }
+
+    async fn find_schedule(
+        &self,
+        client: ClientId,
+        id: ScheduleId,
+    ) -> StoreResult<Option<StoredSchedule>> {
+        let mut connection = self.read().await?;
+        schedules::find(&mut connection, client, id).await
+    }
+
+    async fn list_schedules(
+        &self,
+        client: ClientId,
+        user: UserId,
+        page: PageRequest,
+    ) -> StoreResult<Page<StoredSchedule>> {
+        let mut connection = self.read().await?;
+        schedules::list(&mut connection, client, &user, &page).await
+    }
+
+    async fn schedules_of_device(&self, device: DeviceId) -> StoreResult<Vec<StoredSchedule>> {
+        let mut connection = self.read().await?;
+        schedules::of_device(&mut connection, device).await
+    }
+
+    async fn scheduled_devices(&self, of: Partitions) -> StoreResult<Vec<(AccountId, DeviceId)>> {
+        let mut connection = self.read().await?;
+        schedules::devices(&mut connection, &of).await
     }
 
     async fn hem_systems_of_account(&self, id: AccountId) -> StoreResult<Vec<HemSystem>> {

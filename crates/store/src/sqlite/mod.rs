@@ -22,6 +22,7 @@ mod operation;
 mod paging;
 mod production;
 mod readers;
+mod schedules;
 mod slices;
 mod statement;
 mod store;

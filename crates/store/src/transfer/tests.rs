@@ -72,6 +72,7 @@ impl Installation {
         story.keep_history(&device).await?;
         let action = story.action(&device, 4 * 24 * 60 + 11);
         story.act(vec![story.making(&action)]).await?;
+        story.plan(vec![story.scheduling(&device, 5)]).await?;
         let home = story.settle(1).await?.id;
         story.keep_prices(home).await?;
         let webhook = story.webhook(1);
@@ -247,6 +248,7 @@ async fn a_copy_goes_on_wherever_it_ended() -> StoreResult<()> {
             assert_eq!((rows("energy_devices"), rows("sample_hours")), (1, 4));
             assert_eq!((rows("energy_quarters"), rows("charging_sessions")), (2, 2));
             assert_eq!(rows("device_stays"), 2);
+            assert_eq!(rows("schedules"), 1);
             break;
         }
         // No server opens what is not whole.
