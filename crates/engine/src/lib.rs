@@ -37,6 +37,7 @@ mod production;
 pub mod push;
 mod retention;
 pub mod runtime;
+pub mod smart;
 pub mod stations;
 pub mod statistics;
 pub mod tariffs;

@@ -22,6 +22,7 @@ mod hem;
 mod inspection;
 mod places;
 mod postgres;
+mod smart;
 mod sqlite;
 mod transfer;
 mod types;
@@ -37,6 +38,7 @@ pub use hem::{HemChange, HemRecord};
 pub use inspection::Inspection;
 pub use places::*;
 pub use postgres::{PostgresOptions, PostgresStore};
+pub use smart::{SmartChange, StoredSmart, claim_of};
 pub use sqlite::{Backup, CommitStats, SqliteOptions, SqliteStore};
 pub use transfer::{Beginning, TableSum, Transfer, TransferProgress, TransferredTable};
 pub use types::*;
@@ -53,7 +55,7 @@ use livewatt_domain::{
     history::Piece,
     id::{
         AccountId, ActionId, ChargingSessionId, ClientId, DeviceId, HemSystemId, LocationId,
-        UserId, WebhookId,
+        PlanId, UserId, WebhookId,
     },
     kind::DeviceKind,
     link::LinkSession,
@@ -62,6 +64,7 @@ use livewatt_domain::{
     partition::Partitions,
     production::{Known, Period, Production},
     session::ChargingSession,
+    smart::PlanRecord,
     stay::Stay,
     tariff::{LocationTariff, MarketPrice, Tariff, TariffId},
     webhook::{DeliveryAttempt, Lane, Position, Webhook},
@@ -210,6 +213,26 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     async fn newest_action(&self, device: DeviceId) -> StoreResult<Option<StoredAction>>;
     /// Pending actions, oldest first.
     async fn pending_actions(&self, of: PendingOf) -> StoreResult<Vec<StoredAction>>;
+
+    // ---- smart charging ---------------------------------------------------------------------
+
+    /// The smart charging of a device, if anything is stored of it.
+    async fn find_smart(&self, device: DeviceId) -> StoreResult<Option<StoredSmart>>;
+    /// The devices whose smart charging or override is to be seen to.
+    async fn active_smart(&self, of: Partitions) -> StoreResult<Vec<(AccountId, DeviceId)>>;
+    /// Whether another device of a client has a claim.
+    async fn is_claimed(
+        &self,
+        client: ClientId,
+        claim: String,
+        but_for: DeviceId,
+    ) -> StoreResult<bool>;
+    /// A plan of a device; without an ID its newest.
+    async fn smart_plan(
+        &self,
+        device: DeviceId,
+        id: Option<PlanId>,
+    ) -> StoreResult<Option<PlanRecord>>;
 
     // ---- HEM systems ------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@
 //! - A command is noted in the store before its first byte, by the owner alone: whoever goes on after
 //!   a crash, or at another node, knows that one may be under way.
 
+mod control;
 mod drive;
 mod send;
 mod watch;
@@ -91,8 +92,7 @@ impl Engine {
         };
         let last = self.store.newest_action(device.id).await?;
         let before = last.as_ref().map(|stored| &stored.action);
-        // Whatever comes to drive devices by itself is to be asked here: nothing does yet.
-        let controller = None;
+        let controller = self.controller_of(&device).await?;
         let timing = &vendor.manifest().actions;
         let created = create(new, &device, before, controller, timing, now)?;
         let (action, replaced) = match (created, last) {

@@ -27,6 +27,7 @@ mod presence;
 mod production;
 mod sample_days;
 mod slices;
+mod smart;
 mod statement;
 mod store;
 mod tariffs;

@@ -23,6 +23,7 @@ mod paging;
 mod production;
 mod readers;
 mod slices;
+mod smart;
 mod statement;
 mod store;
 mod tariffs;

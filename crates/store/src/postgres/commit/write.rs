@@ -1,5 +1,5 @@
 //! One transaction for a group of units: rows are locked first, all in the same order everywhere
-//! (partitions, users, accounts, devices, actions, HEM systems, sessions, heads of the log; by ID
+//! (partitions, users, accounts, devices, actions, smart charging, HEM systems, sessions, heads of the log; by ID
 //! within each), then it is decided which units may be written, then each table is written by one
 //! statement.
 
@@ -23,7 +23,7 @@ use crate::{
         devices::{self, Locked},
         energy, fences, hem, letters, links, log,
         open::SLICE_LOCKS,
-        production,
+        production, smart,
         statement::{begin_with, commit},
     },
     types::{AccountChange, DeviceChange, Fence, UnitOfWork},
@@ -131,19 +131,25 @@ impl Decision {
             .filter(|unit| fenced(unit).is_none())
             .collect();
         let accounts = lock_accounts(connection, &own).await?;
-        let changes = || own.iter().flat_map(|unit| &unit.devices);
-        let known: Vec<_> = changes().filter_map(|change| change.builds_on()).collect();
+        let changes = own.iter().flat_map(|unit| &unit.devices);
+        let known = changes.filter_map(|change| Some(change.builds_on()?.0));
+        // What is begun for a device locks it anyway, but out of turn.
+        let begun = own.iter().flat_map(|unit| &unit.smart);
+        let begun = begun.filter(|change| change.from_revision.is_none());
+        let known = known.chain(begun.map(|change| change.device_id));
+        let known: Vec<_> = known.map(|id| id.0).collect();
         let devices = match known.is_empty() {
             true => HashMap::new(),
-            false => {
-                let ids = known.iter().map(|(id, _)| id.0).collect();
-                devices::lock(connection, ids).await?
-            }
+            false => devices::lock(connection, known).await?,
         };
         let builds_on = own.iter().flat_map(|unit| &unit.actions);
         let revisions = builds_on.filter_map(|change| change.builds_on());
         let revisions = revisions.map(|(id, _)| id.0).collect();
         let revisions = actions::lock(connection, revisions).await?;
+        let changes = own.iter().flat_map(|unit| &unit.smart);
+        let changes = changes.filter(|change| change.from_revision.is_some());
+        let smart = changes.map(|change| change.device_id.0).collect();
+        let smart = smart::lock(connection, smart).await?;
         let changes = || own.iter().flat_map(|unit| &unit.hem_systems);
         let known: Vec<_> = changes().filter_map(HemChange::builds_on).collect();
         let systems = match known.is_empty() {
@@ -164,6 +170,7 @@ impl Decision {
         let is_late = |unit: &UnitOfWork| {
             let mut changes = unit.devices.iter();
             let mut actions = unit.actions.iter();
+            let mut charging = unit.smart.iter();
             let mut built_on = unit.hem_systems.iter().filter_map(HemChange::builds_on);
             let mut session = unit.link_session.iter();
             let mut saved = unit.accounts.iter();
@@ -172,6 +179,10 @@ impl Decision {
                 || actions.any(|change| {
                     let known = change.builds_on();
                     known.is_some_and(|(id, revision)| revisions.get(&id.0) != Some(&revision))
+                })
+                || charging.any(|change| {
+                    let revision = change.from_revision;
+                    revision.is_some() && smart.get(&change.device_id.0).copied() != revision
                 })
                 || built_on.any(|(id, version)| systems.get(&id) != Some(&version))
                 || session.any(|(id, _)| sessions.get(&id.0) != Some(&false))
@@ -288,6 +299,8 @@ async fn write_rows<'a, I: Iterator<Item = &'a UnitOfWork>>(
     }
     let acts: Vec<_> = units().flat_map(|unit| &unit.actions).collect();
     actions::save(connection, &acts).await?;
+    let charging: Vec<_> = units().flat_map(|unit| &unit.smart).collect();
+    smart::save(connection, &charging).await?;
     let histories: Vec<_> = units().flat_map(|unit| &unit.histories).collect();
     energy::save(connection, &histories).await?;
     let productions: Vec<_> = units().flat_map(|unit| &unit.productions).collect();
