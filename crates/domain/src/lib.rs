@@ -25,6 +25,7 @@ pub mod location;
 pub mod merge;
 pub mod money;
 pub mod partition;
+pub mod plan;
 pub mod production;
 pub mod retry;
 pub mod schedule;

@@ -38,6 +38,7 @@ pub mod push;
 mod retention;
 pub mod runtime;
 pub mod schedules;
+pub mod smart;
 pub mod stations;
 pub mod statistics;
 pub mod tariffs;

@@ -23,6 +23,7 @@ mod inspection;
 mod places;
 mod postgres;
 mod schedules;
+mod smart;
 mod sqlite;
 mod transfer;
 mod types;
@@ -39,6 +40,7 @@ pub use inspection::Inspection;
 pub use places::*;
 pub use postgres::{PostgresOptions, PostgresStore};
 pub use schedules::{ScheduleChange, StoredSchedule};
+pub use smart::{SmartChange, StoredSmart, claim_of};
 pub use sqlite::{Backup, CommitStats, SqliteOptions, SqliteStore};
 pub use transfer::{Beginning, TableSum, Transfer, TransferProgress, TransferredTable};
 pub use types::*;
@@ -55,7 +57,7 @@ use livewatt_domain::{
     history::Piece,
     id::{
         AccountId, ActionId, ChargingSessionId, ClientId, DeviceId, HemSystemId, LocationId,
-        ScheduleId, UserId, WebhookId,
+        PlanId, ScheduleId, UserId, WebhookId,
     },
     kind::DeviceKind,
     link::LinkSession,
@@ -64,6 +66,7 @@ use livewatt_domain::{
     partition::Partitions,
     production::{Known, Period, Production},
     session::ChargingSession,
+    smart::PlanRecord,
     stay::Stay,
     tariff::{LocationTariff, MarketPrice, Tariff, TariffId},
     webhook::{DeliveryAttempt, Lane, Position, Webhook},
@@ -232,6 +235,26 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     async fn schedules_of_device(&self, device: DeviceId) -> StoreResult<Vec<StoredSchedule>>;
     /// The devices of the accounts of partitions that have schedules.
     async fn scheduled_devices(&self, of: Partitions) -> StoreResult<Vec<(AccountId, DeviceId)>>;
+
+    // ---- smart charging ---------------------------------------------------------------------
+
+    /// The smart charging of a device, if anything is stored of it.
+    async fn find_smart(&self, device: DeviceId) -> StoreResult<Option<StoredSmart>>;
+    /// The devices whose smart charging or override is to be seen to.
+    async fn active_smart(&self, of: Partitions) -> StoreResult<Vec<(AccountId, DeviceId)>>;
+    /// Whether another device of a client has a claim.
+    async fn is_claimed(
+        &self,
+        client: ClientId,
+        claim: String,
+        but_for: DeviceId,
+    ) -> StoreResult<bool>;
+    /// A plan of a device; without an ID its newest.
+    async fn smart_plan(
+        &self,
+        device: DeviceId,
+        id: Option<PlanId>,
+    ) -> StoreResult<Option<PlanRecord>>;
 
     // ---- HEM systems ------------------------------------------------------------------------
 

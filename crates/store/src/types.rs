@@ -20,6 +20,7 @@ use crate::{
     cluster::Letter,
     hem::{HemChange, HemRecord},
     schedules::ScheduleChange,
+    smart::SmartChange,
 };
 
 /// An access token as it is kept: only its hash.
@@ -287,6 +288,8 @@ pub struct UnitOfWork {
     pub actions: Vec<ActionChange>,
     /// Schedules.
     pub schedules: Vec<ScheduleChange>,
+    /// Smart charging.
+    pub smart: Vec<SmartChange>,
     /// HEM systems.
     pub hem_systems: Vec<HemChange>,
     /// What vendors told of their past.
@@ -313,6 +316,7 @@ impl UnitOfWork {
             devices: Vec::new(),
             actions: Vec::new(),
             schedules: Vec::new(),
+            smart: Vec::new(),
             hem_systems: Vec::new(),
             hem_records: Vec::new(),
             events: Vec::new(),
@@ -329,6 +333,7 @@ impl UnitOfWork {
             && self.devices.is_empty()
             && self.actions.is_empty()
             && self.schedules.is_empty()
+            && self.smart.is_empty()
             && self.hem_systems.is_empty()
             && self.hem_records.is_empty()
             && self.events.is_empty()

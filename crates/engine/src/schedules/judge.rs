@@ -15,7 +15,6 @@ use livewatt_domain::{
     kind::DeviceKind,
     location::of_document,
     schedule::{Look, Looked, RETRY_EVERY},
-    smart::SmartOverride,
     zone::Zone,
 };
 use livewatt_store::{ActionChange, ScheduleChange, StoredAction, StoredSchedule, UnitOfWork};
@@ -186,10 +185,12 @@ impl Engine {
             _ => stored.schedule.location_id(),
         };
         let zone = self.zone_of(device, clock_of).await?;
+        let smart = self.store.find_smart(device.id).await?;
+        let smart_override = smart.and_then(|stored| stored.smart.smart_override);
         let look = Look {
             device,
             location_id,
-            smart_override: self.override_of(device),
+            smart_override,
             action: action.as_ref().map(|stored| &stored.action),
             zone: &zone,
             may_act,
@@ -219,11 +220,6 @@ impl Engine {
         };
         let found = self.store.find_location(device.client_id, id).await?;
         Ok(found.map_or(Zone::UTC, |location| location.zone))
-    }
-
-    /// The last smart override of a device.
-    fn override_of(&self, _device: &Device) -> Option<SmartOverride> {
-        None
     }
 
     /// Adds an action of a schedule to a unit of work, or finds the one that is pending for the same;

@@ -9,7 +9,8 @@
 //! - How a schedule stands, the event that tells of it and the action that follows are one
 //!   transaction, at the revision that was read. So whoever looks next, after a crash or at another
 //!   node, finds the action of the last look, and makes no second one.
-//! - A device has one enabled schedule at most.
+//! - A device has one enabled schedule at most, and none while it is charged smartly: what is enabled
+//!   last disables the other.
 
 mod input;
 mod judge;
@@ -97,13 +98,15 @@ impl Engine {
                 created_at: now,
             };
             let mut unit = self.unit_of_schedule(&device)?;
+            if is_enabled {
+                self.disable_smart(&mut unit, &device).await?;
+            }
             unit.schedules
                 .push(ScheduleChange::Insert(schedule.clone()));
-            match self.commit(client, unit).await {
+            match self.commit_schedule(unit, &device).await {
                 Err(error) if is_overtaken(&error) => {}
                 done => {
                     done?;
-                    self.look_after(device.account_id, device.id);
                     tracing::info!(schedule.id = %schedule.id, device.id = %device.id, "schedule made");
                     return Ok(schedule);
                 }
@@ -181,8 +184,10 @@ impl Engine {
             execution,
             from_revision: stored.revision,
         });
-        self.commit(client, unit).await?;
-        self.look_after(device.account_id, device.id);
+        if is_enabled && (is_moved || !before.is_enabled) {
+            self.disable_smart(&mut unit, &device).await?;
+        }
+        self.commit_schedule(unit, &device).await?;
         Ok(schedule)
     }
 
@@ -204,13 +209,9 @@ impl Engine {
                 schedule: stored.schedule,
                 from_revision: stored.revision,
             });
-            match self.commit(client, unit).await {
+            match self.commit_schedule(unit, &device).await {
                 Err(error) if is_overtaken(&error) => {}
-                done => {
-                    done?;
-                    self.look_after(device.account_id, device.id);
-                    return Ok(());
-                }
+                done => return done,
             }
         }
         Err(StoreError::Conflict.into())
@@ -283,6 +284,39 @@ impl Engine {
         self.unit_about(account, &Letter::Scheduled { account, device })
     }
 
+    /// Commits what is written of a schedule, and has its device seen to.
+    async fn commit_schedule(&self, unit: UnitOfWork, device: &Device) -> EngineResult<()> {
+        let is_device_written = !unit.devices.is_empty();
+        self.commit(device.client_id, unit).await?;
+        if is_device_written {
+            self.presence.forget(device.id);
+        }
+        self.look_after(device.account_id, device.id);
+        Ok(())
+    }
+
+    /// Adds to a unit of work that no schedule drives a device any more: something else comes to. Once
+    /// that is committed, the device is to be looked after ([`Engine::look_after`]).
+    #[expect(dead_code, reason = "for what drives devices beside schedules")]
+    pub(crate) async fn disable_schedules(
+        &self,
+        unit: &mut UnitOfWork,
+        device: &Device,
+    ) -> EngineResult<()> {
+        let stored = self.store.schedules_of_device(device.id).await?;
+        let enabled = stored.into_iter().filter(|one| one.schedule.is_enabled);
+        unit.schedules
+            .extend(enabled.map(|stored| ScheduleChange::Update {
+                schedule: Schedule {
+                    is_enabled: false,
+                    ..stored.schedule
+                },
+                execution: stored.execution,
+                from_revision: stored.revision,
+            }));
+        Ok(())
+    }
+
     /// Adds to a unit of work that the pending action of a schedule, if it has one, is not wanted any
     /// more.
     pub(super) async fn withdraw_action_of(
@@ -299,11 +333,12 @@ impl Engine {
         Ok(())
     }
 
-    /// The schedules of a device are to be judged, if the device is this node's; else its owner has a
-    /// letter.
+    /// The schedules of a device are to be judged, and an action of theirs that was withdrawn to be seen
+    /// to, if the device is this node's; else its owner has a letter.
     pub(crate) fn look_after(&self, account: AccountId, device: DeviceId) {
         if self.owns(account) {
             self.schedules.tell(account, device, self.now());
+            self.see_to(account, device);
         }
     }
 

@@ -41,7 +41,7 @@ impl Story {
     }
 
     /// Stores changes of schedules of the account's devices.
-    pub async fn plan(&self, changes: Vec<ScheduleChange>) -> StoreResult<()> {
+    pub async fn keep_schedules(&self, changes: Vec<ScheduleChange>) -> StoreResult<()> {
         let mut unit = self.unit();
         unit.schedules = changes;
         self.store.commit(unit).await.map(drop)
@@ -70,7 +70,7 @@ pub async fn are_found_and_change_as_they_were_read(store: Arc<dyn Store>) -> St
     let (first, second) = (story.discover(1).await?, story.discover(2).await?);
     let (one, two) = (story.schedule(&first, 3), story.schedule(&second, 4));
     let both = [&one, &two].map(|new| ScheduleChange::Insert(new.clone()));
-    story.plan(both.to_vec()).await?;
+    story.keep_schedules(both.to_vec()).await?;
     let stored = story.planned(&one).await?.expect("it is there");
     let expected = StoredSchedule {
         schedule: one.clone(),
@@ -97,8 +97,12 @@ pub async fn are_found_and_change_as_they_were_read(store: Arc<dyn Store>) -> St
 
     let mut changed = one.clone();
     changed.is_enabled = false;
-    story.plan(vec![becoming(&stored, changed.clone())]).await?;
-    let late = story.plan(vec![becoming(&stored, one.clone())]).await;
+    story
+        .keep_schedules(vec![becoming(&stored, changed.clone())])
+        .await?;
+    let late = story
+        .keep_schedules(vec![becoming(&stored, one.clone())])
+        .await;
     assert!(matches!(late, Err(StoreError::Conflict)), "{late:?}");
     let now = story.planned(&one).await?.expect("it is there");
     assert_eq!((now.revision, &now.schedule), (2, &changed));
@@ -108,11 +112,13 @@ pub async fn are_found_and_change_as_they_were_read(store: Arc<dyn Store>) -> St
         schedule: changed.clone(),
         from_revision,
     };
-    let late = story.plan(vec![deletion(1)]).await;
+    let late = story.keep_schedules(vec![deletion(1)]).await;
     assert!(matches!(late, Err(StoreError::Conflict)), "{late:?}");
-    story.plan(vec![deletion(2)]).await?;
+    story.keep_schedules(vec![deletion(2)]).await?;
     assert_eq!(story.planned(&one).await?, None);
-    let gone = story.plan(vec![becoming(&now, changed.clone())]).await;
+    let gone = story
+        .keep_schedules(vec![becoming(&now, changed.clone())])
+        .await;
     assert!(matches!(gone, Err(StoreError::Conflict)), "{gone:?}");
     assert!(story.planned(&two).await?.is_some());
     Ok(())
@@ -124,9 +130,11 @@ pub async fn are_enabled_one_a_device(store: Arc<dyn Store>) -> StoreResult<()> 
     let device = story.discover(1).await?;
     let (one, two) = (story.schedule(&device, 2), story.schedule(&device, 3));
     story
-        .plan(vec![ScheduleChange::Insert(one.clone())])
+        .keep_schedules(vec![ScheduleChange::Insert(one.clone())])
         .await?;
-    let refused = story.plan(vec![ScheduleChange::Insert(two.clone())]).await;
+    let refused = story
+        .keep_schedules(vec![ScheduleChange::Insert(two.clone())])
+        .await;
     assert!(matches!(refused, Err(StoreError::Duplicate)), "{refused:?}");
     assert_eq!(story.planned(&two).await?, None);
     let disabled = Schedule {
@@ -134,14 +142,14 @@ pub async fn are_enabled_one_a_device(store: Arc<dyn Store>) -> StoreResult<()> 
         ..story.schedule(&device, 4)
     };
     story
-        .plan(vec![ScheduleChange::Insert(disabled.clone())])
+        .keep_schedules(vec![ScheduleChange::Insert(disabled.clone())])
         .await?;
     let stored = story.planned(&disabled).await?.expect("it is there");
     let enabled = Schedule {
         is_enabled: true,
         ..disabled
     };
-    let refused = story.plan(vec![becoming(&stored, enabled)]).await;
+    let refused = story.keep_schedules(vec![becoming(&stored, enabled)]).await;
     assert!(matches!(refused, Err(StoreError::Duplicate)), "{refused:?}");
     let stored = story.planned(&one).await?.expect("it is there");
     let switched_off = Schedule {
@@ -152,7 +160,7 @@ pub async fn are_enabled_one_a_device(store: Arc<dyn Store>) -> StoreResult<()> 
         ScheduleChange::Insert(two.clone()),
         becoming(&stored, switched_off),
     ];
-    story.plan(changes).await?;
+    story.keep_schedules(changes).await?;
     assert!(story.planned(&two).await?.is_some());
     let of_device = story.store.schedules_of_device(device.id).await?;
     assert_eq!(of_device.len(), 3);
@@ -167,7 +175,7 @@ pub async fn are_listed_newest_first(store: Arc<dyn Store>) -> StoreResult<()> {
         let device = story.discover(at).await?;
         let schedule = story.schedule(&device, at);
         story
-            .plan(vec![ScheduleChange::Insert(schedule.clone())])
+            .keep_schedules(vec![ScheduleChange::Insert(schedule.clone())])
             .await?;
         made.push(schedule.id);
     }
@@ -217,7 +225,7 @@ pub async fn go_with_their_device_and_with_their_user(store: Arc<dyn Store>) -> 
     let (first, second) = (story.discover(1).await?, story.discover(2).await?);
     let (one, two) = (story.schedule(&first, 3), story.schedule(&second, 4));
     let both = [&one, &two].map(|new| ScheduleChange::Insert(new.clone()));
-    story.plan(both.to_vec()).await?;
+    story.keep_schedules(both.to_vec()).await?;
     let mut unit = story.unit();
     unit.devices.push(DeviceChange::Delete {
         id: first.id,
@@ -225,7 +233,9 @@ pub async fn go_with_their_device_and_with_their_user(store: Arc<dyn Store>) -> 
     });
     story.store.commit(unit).await?;
     assert_eq!(story.planned(&one).await?, None);
-    let late = story.plan(vec![ScheduleChange::Insert(one)]).await;
+    let late = story
+        .keep_schedules(vec![ScheduleChange::Insert(one)])
+        .await;
     assert!(matches!(late, Err(StoreError::Conflict)), "{late:?}");
     assert!(story.planned(&two).await?.is_some());
     assert!(

@@ -28,6 +28,7 @@ mod production;
 mod sample_days;
 mod schedules;
 mod slices;
+mod smart;
 mod statement;
 mod store;
 mod tariffs;

@@ -24,6 +24,7 @@ mod production;
 mod readers;
 mod schedules;
 mod slices;
+mod smart;
 mod statement;
 mod store;
 mod tariffs;

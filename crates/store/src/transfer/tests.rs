@@ -6,6 +6,7 @@ use livewatt_domain::{
     id::{ClientId, DeliveryId, DeviceId, LocationId},
     kind::DeviceKind,
     partition::Partitions,
+    smart::Smart,
     webhook::{DeliveryAttempt, PendingDelivery, Position, Webhook},
 };
 use sqlx::Connection as _;
@@ -72,7 +73,13 @@ impl Installation {
         story.keep_history(&device).await?;
         let action = story.action(&device, 4 * 24 * 60 + 11);
         story.act(vec![story.making(&action)]).await?;
-        story.plan(vec![story.scheduling(&device, 5)]).await?;
+        story
+            .keep_schedules(vec![story.scheduling(&device, 5)])
+            .await?;
+        let mut smart = Smart::new(day(4));
+        smart.policy.is_enabled = true;
+        smart.plan = Some(story.plan(4 * 24 * 60 + 12));
+        story.charge(&device, None, &smart).await?;
         let home = story.settle(1).await?.id;
         story.keep_prices(home).await?;
         let webhook = story.webhook(1);

@@ -68,7 +68,8 @@ fn written(unit: &UnitOfWork) -> impl Iterator<Item = Uuid> {
     let session = unit.link_session.iter().map(|(id, _)| id.0);
     let histories = unit.histories.iter().map(|history| history.device_id.0);
     let productions = unit.productions.iter().map(|visit| visit.device_id.0);
-    let devices = devices.chain(histories).chain(productions);
+    let smart = unit.smart.iter().map(|change| change.device_id.0);
+    let devices = devices.chain(histories).chain(productions).chain(smart);
     let systems = unit.hem_systems.iter().map(|change| match change {
         HemChange::Insert(system) | HemChange::Update { system, .. } => system.id.0,
         HemChange::Delete { id, .. } => id.0,
@@ -104,6 +105,7 @@ pub(super) fn take_group(waiting: &mut VecDeque<Pending>) -> Vec<Pending> {
             + unit.devices.len()
             + unit.actions.len()
             + unit.schedules.len()
+            + unit.smart.len()
             + unit.events.len()
             + unit.hem_systems.len()
             + unit.hem_records.len()

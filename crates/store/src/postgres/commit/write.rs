@@ -1,7 +1,7 @@
 //! One transaction for a group of units: rows are locked first, all in the same order everywhere
-//! (partitions, users, accounts, devices, actions, schedules, HEM systems, sessions, heads of the log;
-//! by ID within each), then it is decided which units may be written, then each table is written by one
-//! statement.
+//! (partitions, users, accounts, devices, actions, schedules, smart charging, HEM systems, sessions,
+//! heads of the log; by ID within each), then it is decided which units may be written, then each
+//! table is written by one statement.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -23,7 +23,7 @@ use crate::{
         devices::{self, Locked},
         energy, fences, hem, letters, links, log,
         open::SLICE_LOCKS,
-        production, schedules,
+        production, schedules, smart,
         statement::{begin_with, commit},
     },
     schedules::ScheduleChange,
@@ -132,13 +132,15 @@ impl Decision {
             .filter(|unit| fenced(unit).is_none())
             .collect();
         let accounts = lock_accounts(connection, &own).await?;
-        let changes = || own.iter().flat_map(|unit| &unit.devices);
-        let known = changes().filter_map(|change| change.builds_on());
-        let known = known.map(|(id, _)| id.0);
-        // The devices of schedules are locked by the server anyway, but out of turn.
+        let changes = own.iter().flat_map(|unit| &unit.devices);
+        let known = changes.filter_map(|change| Some(change.builds_on()?.0));
+        // What is begun for a device locks it anyway, but out of turn.
+        let begun = own.iter().flat_map(|unit| &unit.smart);
+        let begun = begun.filter(|change| change.from_revision.is_none());
+        let known = known.chain(begun.map(|change| change.device_id));
         let targets = own.iter().flat_map(|unit| &unit.schedules);
-        let targets = targets.filter_map(|change| change.needs());
-        let known: BTreeSet<Uuid> = known.chain(targets.map(|id| id.0)).collect();
+        let known = known.chain(targets.filter_map(|change| change.needs()));
+        let known: BTreeSet<Uuid> = known.map(|id| id.0).collect();
         let devices = match known.is_empty() {
             true => HashMap::new(),
             false => devices::lock(connection, known.into_iter().collect()).await?,
@@ -151,6 +153,10 @@ impl Decision {
         let scheduled = builds_on.filter_map(|change| change.builds_on());
         let scheduled = scheduled.map(|(id, _)| id.0).collect();
         let scheduled = schedules::lock(connection, scheduled).await?;
+        let changes = own.iter().flat_map(|unit| &unit.smart);
+        let changes = changes.filter(|change| change.from_revision.is_some());
+        let smart = changes.map(|change| change.device_id.0).collect();
+        let smart = smart::lock(connection, smart).await?;
         let changes = || own.iter().flat_map(|unit| &unit.hem_systems);
         let known: Vec<_> = changes().filter_map(HemChange::builds_on).collect();
         let systems = match known.is_empty() {
@@ -172,6 +178,7 @@ impl Decision {
             let mut changes = unit.devices.iter();
             let mut actions = unit.actions.iter();
             let mut programs = unit.schedules.iter();
+            let mut charging = unit.smart.iter();
             let mut built_on = unit.hem_systems.iter().filter_map(HemChange::builds_on);
             let mut session = unit.link_session.iter();
             let mut saved = unit.accounts.iter();
@@ -187,6 +194,10 @@ impl Decision {
                     is_gone
                         || known
                             .is_some_and(|(id, revision)| scheduled.get(&id.0) != Some(&revision))
+                })
+                || charging.any(|change| {
+                    let revision = change.from_revision;
+                    revision.is_some() && smart.get(&change.device_id.0).copied() != revision
                 })
                 || built_on.any(|(id, version)| systems.get(&id) != Some(&version))
                 || session.any(|(id, _)| sessions.get(&id.0) != Some(&false))
@@ -310,6 +321,8 @@ async fn write_rows<'a, I: Iterator<Item = &'a UnitOfWork>>(
     actions::save(connection, &acts).await?;
     let scheduled: Vec<_> = units().flat_map(|unit| &unit.schedules).collect();
     schedules::save(connection, &scheduled).await?;
+    let charging: Vec<_> = units().flat_map(|unit| &unit.smart).collect();
+    smart::save(connection, &charging).await?;
     let histories: Vec<_> = units().flat_map(|unit| &unit.histories).collect();
     energy::save(connection, &histories).await?;
     let productions: Vec<_> = units().flat_map(|unit| &unit.productions).collect();
