@@ -57,8 +57,8 @@ impl ScheduleInput {
         let kind = self.target_type;
         let kind = kind.or_else(|| before.map(|before| before.program.target_type()));
         let program = match kind {
-            Some(DeviceKind::Vehicle | DeviceKind::Charger) => {
-                self.charge(kind.unwrap_or(DeviceKind::Vehicle), before, &mut issues)
+            Some(kind @ (DeviceKind::Vehicle | DeviceKind::Charger)) => {
+                self.charge(kind, before, &mut issues)
             }
             Some(DeviceKind::Hvac) => self.temperature(before, &mut issues),
             Some(_) => {

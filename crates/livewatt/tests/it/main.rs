@@ -31,6 +31,7 @@ mod peers;
 mod places;
 mod production;
 mod proof;
+mod schedules;
 mod schema;
 mod secrets;
 mod statistics;
