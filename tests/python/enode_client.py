@@ -672,6 +672,58 @@ def check_hem_systems(client, batteries):
     client.refused(statistics, 404, hem_system=nothing, interval="2026-03")
 
 
+def check_schedules(client, user_id, by_kind, location):
+    """Schedules of what can have one. What the client itself cannot parse, a program of the vendor, is
+    left to others."""
+    create, status = "schedules.create", "schedules.get_status"
+    window = {"from_": "23:00", "to": "06:00"}
+    for kind in ("vehicle", "charger"):
+        for device in by_kind[kind]:
+            wish = {
+                "target_type": kind, "target_id": device.id, "location_id": location.id,
+                "is_enabled": False, "default_should_charge": True,
+                "rules": [{"hour_minute": window, "weekdays": [0, 6], "should_charge": False}],
+            }
+            made = client.call(create, user_id=user_id, schedule=wish)
+            expect((made.target_id, made.is_enabled) == (device.id, False), f"{create}: {made}")
+            expect(made.rules[0].hour_minute.from_ == "23:00", f"{create}: {made}")
+            told = client.call(status, schedule_id=made.id)
+            expect(told.state.value == "INACTIVE:DISABLED", f"{status}: {told}")
+            expect(len(told.upcoming_transitions) == 2, f"{status}: {told}")
+            # The client enables whatever it changes unless it is told not to.
+            changed = client.call(
+                "schedules.update", schedule_id=made.id,
+                partial_schedule={"is_enabled": False, "default_should_charge": False},
+            )
+            expect(not changed.default_should_charge, f"schedules.update: {changed}")
+            expect(not changed.is_enabled and len(changed.rules) == 1, f"{changed}")
+            check_schedule(client, user_id, changed)
+            wish["target_id"] = str(uuid.uuid4())
+            client.refused(create, 400, user_id=user_id, schedule=wish)
+    for device in by_kind["hvac"]:
+        hold = {"hold_type": "PERMANENT", "mode": "HEAT", "heat_setpoint": 21.5}
+        wish = {
+            "target_type": "hvac", "target_id": device.id, "is_enabled": False,
+            "default_target_state": hold, "rules": [],
+        }
+        made = client.call(create, user_id=user_id, schedule=wish)
+        expect(made.default_target_state.heat_setpoint == 21.5, f"{create}: {made}")
+        check_schedule(client, user_id, made)
+    nothing = str(uuid.uuid4())
+    for method in ("schedules.get", "schedules.delete", status):
+        client.refused(method, 404, schedule_id=nothing)
+
+
+def check_schedule(client, user_id, schedule):
+    """A schedule is found, listed and deleted."""
+    found = client.call("schedules.get", schedule_id=schedule.id)
+    expect(found == schedule, f"schedules.get: {found}")
+    listed = check_list(client, "schedules.get_by_user", user_id=user_id)
+    expect(listed[0].id == schedule.id, f"schedules.get_by_user: not newest first: {listed}")
+    client.call("schedules.delete", schedule_id=schedule.id)
+    client.refused("schedules.get", 404, schedule_id=schedule.id)
+
+
 def check_expected(found, expected):
     """Compares the numbers of devices of the user with `vehicle=2,charger=1`, or with at least one
     of each kind."""
@@ -720,7 +772,9 @@ def drive(options):
     check_relinking(client, linked)
     check_interventions(client, by_kind)
     check_actions(client, by_kind)
-    check_tariffs(client, check_locations(client, options.user_id, by_kind))
+    home = check_locations(client, options.user_id, by_kind)
+    check_tariffs(client, home)
+    check_schedules(client, options.user_id, by_kind, home)
     check_webhooks(client, options.webhook_url)
     check_endings(client, options.throwaway_user_id)
     return client.calls

@@ -107,10 +107,39 @@ class Driver:
             for name in case.path_parameters:
                 if name in known:
                     case.path_parameters[name] = choice.choice(known[name])
+        if isinstance(case.body, dict) and is_positive(case):
+            self.point(case)
+
+    def point(self, case):
+        """Lets a schedule be for a device that there is, and not in the way of actions."""
+        if not case.operation.path.startswith(("/users/{userId}/schedules", "/schedules/")):
+            return
+        is_new = "scheduleId" not in case.path_parameters
+        if is_new or "targetId" in case.body:
+            kind = "hvac" if case.body.get("targetType") == "hvac" else "charger"
+            case.body["targetType"] = kind
+            case.body["targetId"] = self.known[f"{kind}Id"][0]
+        if is_new or "locationId" in case.body:
+            if case.body.get("targetType") != "hvac":
+                case.body["locationId"] = None
+        case.body["isEnabled"] = False
+        if is_new:
+            case.path_parameters["userId"] = self.known["scheduleOwner"][0]
 
     def made(self, case):
         """Makes what the case is about to delete."""
         number = next(self.numbers)
+        if "scheduleId" in case.path_parameters:
+            schedule = {
+                "targetType": "vehicle",
+                "targetId": self.known["scheduleTarget"][0],
+                "locationId": None,
+                "isEnabled": False,
+                "defaultShouldCharge": True,
+                "rules": [],
+            }
+            owner = self.known["scheduleOwner"][0]
+            return {"scheduleId": [self.post(f"/users/{owner}/schedules", schedule)["id"]]}
         if "webhookId" in case.path_parameters:
             hook = {"url": f"{self.options.receiver}?{number}", "secret": "secret of a test"}
             made = self.post("/webhooks", hook)

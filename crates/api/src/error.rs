@@ -137,6 +137,11 @@ impl ApiError {
                     "Action not found",
                     &format!("Could not find action {id}"),
                 ),
+                EngineError::ScheduleNotFound(id) => row(
+                    NOT_FOUND,
+                    "Schedule not found",
+                    &format!("Could not find schedule {id}"),
+                ),
                 EngineError::ScopeMissing(Some(scope)) => row(
                     FORBIDDEN,
                     "Forbidden",

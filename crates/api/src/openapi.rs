@@ -35,6 +35,7 @@ mod actions;
 mod energy;
 mod freshness;
 mod hem;
+mod schedules;
 
 /// The API in OpenAPI 3.1.
 pub fn openapi() -> OpenApi {
@@ -323,6 +324,7 @@ fn components() -> Components {
         .add_sent::<age::BreachReason>()
         .add_sent::<age::Slowed>();
     let schemas = hem::add(actions::add(energy::add(freshness::add(schemas))));
+    let schemas = schedules::add(schemas);
     let tokens = Flow::ClientCredentials(ClientCredentials::new("/oauth2/token", Scopes::new()));
     ComponentsBuilder::new()
         .schemas_from_iter(schemas.0)

@@ -14,6 +14,7 @@ use crate::{
     id::{ClientId, DeviceId, EventId, UserId},
     kind::DeviceKind,
     production::{InverterStatistics, Production},
+    schedule::{Schedule, ScheduleStatus},
     time::wire,
     vendor::VendorName,
 };
@@ -51,6 +52,8 @@ pub fn hem_event_name(what: DeviceEvent) -> String {
 
 /// An action was made, or became something else.
 pub const ACTION_UPDATED: &str = "user:vendor-action:updated";
+/// How a device stands to its schedule changed.
+pub const SCHEDULE_EXECUTED: &str = "user:schedule:execution-updated";
 /// Dead credentials of a vendor account.
 pub const CREDENTIALS_INVALIDATED: &str = "user:credentials:invalidated";
 /// What flowed to or from a device in the past turned out otherwise. Not an event of the contract.
@@ -188,6 +191,34 @@ impl EventMaker<'_> {
             &action.user_id,
             None,
             ACTION_UPDATED.to_owned(),
+            body,
+        ))
+    }
+
+    /// How a device stands to its schedule became what it is from what it was; new if it was nothing.
+    /// `None` if nothing changed.
+    pub fn schedule_executed(
+        &self,
+        schedule: &Schedule,
+        status: &ScheduleStatus,
+        before: Option<&ScheduleStatus>,
+    ) -> Option<Event> {
+        let now = status.members();
+        let before = before.map(ScheduleStatus::members).unwrap_or_default();
+        let updated_fields = changed_paths(&before, &now);
+        if updated_fields.is_empty() {
+            return None;
+        }
+        let mut body = self.envelope(SCHEDULE_EXECUTED);
+        body.insert("user".into(), json!({ "id": schedule.user_id }));
+        body.insert("schedule".into(), json!(schedule.document()));
+        body.insert("status".into(), Value::Object(now));
+        body.insert("updatedFields".into(), json!(updated_fields));
+        Some(self.event(
+            schedule.client_id,
+            &schedule.user_id,
+            None,
+            SCHEDULE_EXECUTED.to_owned(),
             body,
         ))
     }

@@ -50,6 +50,9 @@ pub enum EngineError {
     /// There is no such action in this client.
     #[error("could not find action {0}")]
     ActionNotFound(String),
+    /// There is no such schedule in this client.
+    #[error("could not find schedule {0}")]
+    ScheduleNotFound(String),
     /// The user has not granted what would permit it: this scope, or none that there is.
     #[error("the user has not granted control of the device")]
     ScopeMissing(Option<Scope>),

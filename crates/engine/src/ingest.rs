@@ -227,6 +227,10 @@ impl Engine {
         for device in acted {
             self.see_to(id, device);
         }
+        let is_moved = |draft: &&Draft| draft.from_version != Some(draft.device.version);
+        for draft in drafts.list.iter().filter(is_moved) {
+            self.schedules.remind(id, draft.device.id, now);
+        }
         let remaining = drafts.list.into_iter().filter(|draft| !draft.is_deleted);
         Ok(Some(remaining.map(|draft| draft.device).collect()))
     }

@@ -5,8 +5,8 @@
 //! `ingest` commits those with their events in one transaction, and [`deliver`] reads the event
 //! log. Nothing else writes device state.
 //!
-//! Every loop is one step that tests call directly ([`Engine::poll_due`], [`Engine::act_due`],
-//! [`Engine::deliver_due`], [`Engine::flush_presence`]) and a timer around it ([`runtime`]). Time
+//! Every loop is one step that tests call directly ([`Engine::poll_due`], [`Engine::schedules_due`],
+//! [`Engine::act_due`], [`Engine::deliver_due`], [`Engine::flush_presence`]) and a timer around it ([`runtime`]). Time
 //! and randomness are injected, so a day of fleet time runs in seconds.
 
 pub mod actions;
@@ -38,6 +38,8 @@ mod production;
 pub mod push;
 mod retention;
 pub mod runtime;
+pub mod schedules;
+pub mod smart;
 pub mod stations;
 pub mod statistics;
 pub mod tariffs;
@@ -62,7 +64,7 @@ pub use options::EngineOptions;
 pub use vault::{Vault, VaultError};
 
 use crate::{
-    actions::Actions,
+    actions::Watches,
     cluster::{Membership, Ownership},
     deliver::Deliveries,
     drift::Drifts,
@@ -98,7 +100,10 @@ pub struct Engine {
     presence: Presence,
     deliveries: Deliveries,
     stations: Stations,
-    actions: Actions,
+    /// Devices with a pending action.
+    actions: Watches,
+    /// Devices with schedules.
+    schedules: Watches,
     feed: Feed,
     /// What exports the log; `None` if nothing does.
     export: Option<Export>,
@@ -198,7 +203,8 @@ impl Engine {
             presence: Presence::default(),
             deliveries,
             stations: Stations::default(),
-            actions: Actions::default(),
+            actions: Watches::default(),
+            schedules: Watches::default(),
             feed: Feed::default(),
             export,
             known_tokens: KnownTokens::default(),

@@ -205,7 +205,10 @@ impl Engine {
     /// Places the devices of an account by its user's Locations, of which `changed` is not what it
     /// was.
     pub(crate) async fn place_here(&self, id: AccountId, changed: LocationId) -> EngineResult<()> {
-        self.change_devices(id, Change::Place(changed)).await
+        self.change_devices(id, Change::Place(changed)).await?;
+        // Its clock may be another.
+        self.schedules.remind_all(id, self.now());
+        Ok(())
     }
 
     /// Says where a charger or an HVAC unit is, or that it is at no Location; returns its JSON.
@@ -278,7 +281,7 @@ impl Engine {
         }
     }
 
-    async fn check_location(
+    pub(crate) async fn check_location(
         &self,
         client: ClientId,
         user: &UserId,
@@ -393,6 +396,7 @@ impl Engine {
                 Ok(()) => {
                     for device in changed {
                         self.presence.forget(device);
+                        self.schedules.remind(id, device, now);
                     }
                     return Ok(());
                 }

@@ -293,7 +293,7 @@ impl Engine {
         Ok(self.store.known_productions(device, from).await?)
     }
 
-    fn later(&self, wait: SignedDuration) -> Timestamp {
+    pub(crate) fn later(&self, wait: SignedDuration) -> Timestamp {
         let now = self.now();
         now.saturating_add(wait).unwrap_or(now)
     }

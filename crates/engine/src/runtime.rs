@@ -28,6 +28,7 @@ pub async fn run(engine: Arc<Engine>, stop: CancellationToken) {
     let tasks = TaskTracker::new();
     let loops = [
         tokio::spawn(poll_loop(engine.clone(), stop.clone(), tasks.clone())),
+        tokio::spawn(schedule_loop(engine.clone(), stop.clone(), tasks.clone())),
         tokio::spawn(act_loop(engine.clone(), stop.clone(), tasks.clone())),
         tokio::spawn(deliver_loop(engine.clone(), stop.clone(), tasks.clone())),
         tokio::spawn(export_loop(engine.clone(), stop.clone())),
@@ -69,6 +70,22 @@ async fn poll_loop(engine: Arc<Engine>, stop: CancellationToken, tasks: TaskTrac
         }
         engine.watch_freshness();
         nap(&engine, engine.next_poll_at(), &engine.poll_wake, &stop).await;
+    }
+}
+
+async fn schedule_loop(engine: Arc<Engine>, stop: CancellationToken, tasks: TaskTracker) {
+    while !stop.is_cancelled() {
+        for (account, device) in engine.take_due_schedules() {
+            let engine = engine.clone();
+            tasks.spawn(async move { engine.run_schedules(account, device).await });
+        }
+        nap(
+            &engine,
+            engine.next_schedule_at(),
+            &engine.schedules.wake,
+            &stop,
+        )
+        .await;
     }
 }
 

@@ -261,7 +261,7 @@ impl Engine {
         }
     }
 
-    async fn require_user(&self, client: ClientId, user: &UserId) -> EngineResult<()> {
+    pub(crate) async fn require_user(&self, client: ClientId, user: &UserId) -> EngineResult<()> {
         match self.store.find_user(client, user.clone()).await? {
             Some(_) => Ok(()),
             None => Err(EngineError::UserNotFound(user.to_string())),

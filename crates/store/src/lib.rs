@@ -22,6 +22,8 @@ mod hem;
 mod inspection;
 mod places;
 mod postgres;
+mod schedules;
+mod smart;
 mod sqlite;
 mod transfer;
 mod types;
@@ -37,6 +39,8 @@ pub use hem::{HemChange, HemRecord};
 pub use inspection::Inspection;
 pub use places::*;
 pub use postgres::{PostgresOptions, PostgresStore};
+pub use schedules::{ScheduleChange, StoredSchedule};
+pub use smart::{SmartChange, StoredSmart, claim_of};
 pub use sqlite::{Backup, CommitStats, SqliteOptions, SqliteStore};
 pub use transfer::{Beginning, TableSum, Transfer, TransferProgress, TransferredTable};
 pub use types::*;
@@ -53,7 +57,7 @@ use livewatt_domain::{
     history::Piece,
     id::{
         AccountId, ActionId, ChargingSessionId, ClientId, DeviceId, HemSystemId, LocationId,
-        UserId, WebhookId,
+        PlanId, ScheduleId, UserId, WebhookId,
     },
     kind::DeviceKind,
     link::LinkSession,
@@ -62,6 +66,7 @@ use livewatt_domain::{
     partition::Partitions,
     production::{Known, Period, Production},
     session::ChargingSession,
+    smart::PlanRecord,
     stay::Stay,
     tariff::{LocationTariff, MarketPrice, Tariff, TariffId},
     webhook::{DeliveryAttempt, Lane, Position, Webhook},
@@ -211,6 +216,46 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// Pending actions, oldest first.
     async fn pending_actions(&self, of: PendingOf) -> StoreResult<Vec<StoredAction>>;
 
+    // ---- schedules --------------------------------------------------------------------------
+
+    /// A schedule of a client.
+    async fn find_schedule(
+        &self,
+        client: ClientId,
+        id: ScheduleId,
+    ) -> StoreResult<Option<StoredSchedule>>;
+    /// The schedules of a user, newest first.
+    async fn list_schedules(
+        &self,
+        client: ClientId,
+        user: UserId,
+        page: PageRequest,
+    ) -> StoreResult<Page<StoredSchedule>>;
+    /// The schedules of a device, oldest first.
+    async fn schedules_of_device(&self, device: DeviceId) -> StoreResult<Vec<StoredSchedule>>;
+    /// The devices of the accounts of partitions that have schedules.
+    async fn scheduled_devices(&self, of: Partitions) -> StoreResult<Vec<(AccountId, DeviceId)>>;
+
+    // ---- smart charging ---------------------------------------------------------------------
+
+    /// The smart charging of a device, if anything is stored of it.
+    async fn find_smart(&self, device: DeviceId) -> StoreResult<Option<StoredSmart>>;
+    /// The devices whose smart charging or override is to be seen to.
+    async fn active_smart(&self, of: Partitions) -> StoreResult<Vec<(AccountId, DeviceId)>>;
+    /// Whether another device of a client has a claim.
+    async fn is_claimed(
+        &self,
+        client: ClientId,
+        claim: String,
+        but_for: DeviceId,
+    ) -> StoreResult<bool>;
+    /// A plan of a device; without an ID its newest.
+    async fn smart_plan(
+        &self,
+        device: DeviceId,
+        id: Option<PlanId>,
+    ) -> StoreResult<Option<PlanRecord>>;
+
     // ---- HEM systems ------------------------------------------------------------------------
 
     /// All HEM systems of an account.
@@ -326,7 +371,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// them before can no longer commit.
     async fn take_fences(&self) -> StoreResult<Fences>;
     /// Writes a unit of work; returns the position of its last event. Fails with
-    /// [`StoreError::Conflict`] and writes nothing if a device or an action is not as it was read,
+    /// [`StoreError::Conflict`] and writes nothing if a device, an action or a schedule is not as it
+    /// was read,
     /// or with [`StoreError::Fenced`] if the partition has a newer owner.
     async fn commit(&self, unit: UnitOfWork) -> StoreResult<Option<Position>>;
     /// Writes what moved without being worth an event. Rows of devices that have moved on to

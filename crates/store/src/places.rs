@@ -25,7 +25,8 @@ pub struct LocationPatch {
     pub zone: Option<Zone>,
 }
 
-/// A Location that came, moved or went: devices have to be placed anew.
+/// A Location that came, moved, went or changed its zone: devices have to be placed anew, and what goes
+/// by its clock judged anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocationChange {
     /// Rises from change to change of a Location.

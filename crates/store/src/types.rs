@@ -19,6 +19,8 @@ use crate::{
     actions::ActionChange,
     cluster::Letter,
     hem::{HemChange, HemRecord},
+    schedules::ScheduleChange,
+    smart::SmartChange,
 };
 
 /// An access token as it is kept: only its hash.
@@ -284,6 +286,10 @@ pub struct UnitOfWork {
     pub devices: Vec<DeviceChange>,
     /// Actions.
     pub actions: Vec<ActionChange>,
+    /// Schedules.
+    pub schedules: Vec<ScheduleChange>,
+    /// Smart charging.
+    pub smart: Vec<SmartChange>,
     /// HEM systems.
     pub hem_systems: Vec<HemChange>,
     /// What vendors told of their past.
@@ -309,6 +315,8 @@ impl UnitOfWork {
             accounts: Vec::new(),
             devices: Vec::new(),
             actions: Vec::new(),
+            schedules: Vec::new(),
+            smart: Vec::new(),
             hem_systems: Vec::new(),
             hem_records: Vec::new(),
             events: Vec::new(),
@@ -324,6 +332,8 @@ impl UnitOfWork {
         self.accounts.is_empty()
             && self.devices.is_empty()
             && self.actions.is_empty()
+            && self.schedules.is_empty()
+            && self.smart.is_empty()
             && self.hem_systems.is_empty()
             && self.hem_records.is_empty()
             && self.events.is_empty()

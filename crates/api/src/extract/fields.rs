@@ -168,6 +168,16 @@ impl FromField for f64 {
     }
 }
 
+impl FromField for bool {
+    fn from_field(value: Value, path: &str, issues: &mut Vec<Issue>) -> Option<Self> {
+        let read = value.as_bool();
+        if read.is_none() {
+            issues.push(Issue::new(path, "must be true or false"));
+        }
+        read
+    }
+}
+
 impl<T: FromField> FromField for Vec<T> {
     fn from_field(value: Value, path: &str, issues: &mut Vec<Issue>) -> Option<Self> {
         let Value::Array(items) = value else {

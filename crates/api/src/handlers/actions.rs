@@ -84,25 +84,29 @@ impl FromField for HoldMode {
 
 impl Payload for PermanentHold {
     fn read(fields: &mut Fields) -> Option<Self> {
-        let hold = match fields.required("mode")? {
-            HoldMode::Off => Hold::Off {},
-            HoldMode::Heat => Hold::Heat {
-                heat_setpoint: fields.required("heatSetpoint")?,
-            },
-            HoldMode::Cool => Hold::Cool {
-                cool_setpoint: fields.required("coolSetpoint")?,
-            },
-            HoldMode::Auto => {
-                let heat = fields.required("heatSetpoint");
-                let cool = fields.required("coolSetpoint");
-                Hold::Auto {
-                    heat_setpoint: heat?,
-                    cool_setpoint: cool?,
-                }
-            }
-        };
-        Some(Self(hold))
+        read_hold(fields).map(Self)
     }
+}
+
+/// Reads a mode, and the setpoints that it has.
+pub(super) fn read_hold(fields: &mut Fields) -> Option<Hold> {
+    Some(match fields.required("mode")? {
+        HoldMode::Off => Hold::Off {},
+        HoldMode::Heat => Hold::Heat {
+            heat_setpoint: fields.required("heatSetpoint")?,
+        },
+        HoldMode::Cool => Hold::Cool {
+            cool_setpoint: fields.required("coolSetpoint")?,
+        },
+        HoldMode::Auto => {
+            let heat = fields.required("heatSetpoint");
+            let cool = fields.required("coolSetpoint");
+            Hold::Auto {
+                heat_setpoint: heat?,
+                cool_setpoint: cool?,
+            }
+        }
+    })
 }
 
 /// An aim for a battery.

@@ -12,6 +12,7 @@ pub(crate) mod locations;
 pub(crate) mod market;
 pub(crate) mod ocpp;
 pub(crate) mod push;
+pub(crate) mod schedules;
 pub(crate) mod server;
 pub(crate) mod statistics;
 pub(crate) mod tariffs;

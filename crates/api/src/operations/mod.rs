@@ -9,6 +9,7 @@ mod interventions;
 mod kinds;
 mod places;
 mod rows;
+mod schedules;
 
 use axum::{http::Method, routing::MethodRouter};
 use livewatt_domain::kind::DeviceKind;
@@ -22,6 +23,7 @@ use rows::{
     event_rows, freshness_rows, intake_rows, service_rows, statistics_rows, token_rows, user_rows,
     webhook_rows,
 };
+use schedules::schedule_rows;
 
 /// How callers prove themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -300,6 +302,7 @@ const NO_USER: Answer = refusal(404, "User does not exist");
 const NO_DEVICE: Answer = refusal(404, "Asset not found");
 const NO_HEM_SYSTEM: Answer = refusal(404, "HEM system not found");
 const NO_LOCATION: Answer = refusal(404, "Location not found");
+const NO_SCHEDULE: Answer = refusal(404, "Schedule not found");
 const NO_ACTION: Answer = refusal(404, "Action not found");
 const NO_SCOPE: Answer = refusal(403, "The user has not granted control of the device");
 const IMPOSSIBLE: Answer = refusal(
@@ -382,6 +385,7 @@ pub fn operations() -> Vec<Operation> {
         group(names(kind).tag, device_rows(kind));
     }
     group("HEM Systems", hem_rows());
+    group("Schedules", schedule_rows());
     group("Locations", location_rows());
     group("Tariffs", tariff_rows());
     group("Prices", pricing_rows());

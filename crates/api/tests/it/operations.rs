@@ -37,6 +37,7 @@ fn the_table_is_the_contracts() {
     for tag in [
         "User Management",
         "HEM Systems",
+        "Schedules",
         "Locations",
         "Tariffs",
         "Webhooks",

@@ -253,8 +253,11 @@ impl Engine {
             );
         }
         let mut unit = UnitOfWork::new(Some(self.own_fence(before.account_id)?));
+        let device = action.device_id;
         self.put_action(&mut unit, before, action);
-        self.commit(client, unit).await
+        self.commit(client, unit).await?;
+        self.schedules.remind(before.account_id, device, self.now());
+        Ok(())
     }
 
     /// The device of an action hangs on another account since, whose owner goes on.

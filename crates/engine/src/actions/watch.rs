@@ -1,8 +1,8 @@
-//! The devices with a pending action, in memory: when each is to be seen to next. What is stored
-//! decides; this only says when to look.
+//! The devices that are seen to here, in memory: those with a pending action, and in another list
+//! those with schedules. It says when each is to be seen to next; what is stored decides.
 //!
-//! Invariant: a device is seen to by at most one task at a time, which is what keeps a second command
-//! from being sent while one is under way.
+//! Invariant: a device is seen to by at most one task of a list at a time, which is what keeps a second
+//! command from being sent while one is under way.
 
 use std::{
     collections::HashMap,
@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 
 /// The devices that are seen to here.
 #[derive(Debug, Default)]
-pub(crate) struct Actions {
+pub(crate) struct Watches {
     state: Mutex<State>,
     /// There may be something to do.
     pub(crate) wake: Notify,
@@ -31,7 +31,7 @@ struct State {
     leaving: Partitions,
 }
 
-/// What is known of a device with a pending action.
+/// What is known of a device that is seen to.
 #[derive(Debug, Clone, Copy)]
 struct Watch {
     device: DeviceId,
@@ -52,12 +52,12 @@ pub(crate) struct Again {
     pub look_at: Option<Timestamp>,
 }
 
-impl Actions {
+impl Watches {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something happened to the action of a device: it is to be seen to at `now`.
+    /// Something happened to a device: it is to be seen to at `now`.
     pub(crate) fn tell(&self, account: AccountId, device: DeviceId, now: Timestamp) {
         let mut state = self.state();
         let watches = state.accounts.entry(account).or_default();
@@ -78,7 +78,29 @@ impl Actions {
         self.wake.notify_one();
     }
 
-    /// Whether a device of an account may have a pending action.
+    /// Something happened to a device: it is to be seen to at `now`, if it is seen to at all.
+    pub(crate) fn remind(&self, account: AccountId, device: DeviceId, now: Timestamp) {
+        let state = self.state();
+        let watches = state.accounts.get(&account);
+        let is_known = watches.is_some_and(|all| all.iter().any(|watch| watch.device == device));
+        drop(state);
+        if is_known {
+            self.tell(account, device, now);
+        }
+    }
+
+    /// The same for all devices of an account.
+    pub(crate) fn remind_all(&self, account: AccountId, now: Timestamp) {
+        let state = self.state();
+        let watches = state.accounts.get(&account).into_iter().flatten();
+        let devices: Vec<DeviceId> = watches.map(|watch| watch.device).collect();
+        drop(state);
+        for device in devices {
+            self.tell(account, device, now);
+        }
+    }
+
+    /// Whether a device of an account may have to be seen to.
     pub(crate) fn concern(&self, account: AccountId) -> bool {
         self.state().accounts.contains_key(&account)
     }
@@ -113,7 +135,7 @@ impl Actions {
             .min()
     }
 
-    /// A device was seen to; `None` if it has no pending action any more.
+    /// A device was seen to; `None` if it need not be any more.
     pub(crate) fn finish(
         &self,
         account: AccountId,
@@ -204,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_device_is_seen_to_by_one_at_a_time() {
-        let actions = Actions::default();
+        let actions = Watches::default();
         assert!(!actions.concern(ACCOUNT));
         actions.tell(ACCOUNT, DEVICE, at(5));
         assert!(actions.concern(ACCOUNT));
@@ -219,14 +241,17 @@ mod tests {
         assert_eq!(actions.next_due(), Some(at(60)));
         actions.tell(ACCOUNT, DEVICE, at(12));
         assert_eq!(actions.take_due(at(12)), [(ACCOUNT, DEVICE, true)]);
+        actions.remind(ACCOUNT, DeviceId(Uuid::from_u128(3)), at(12));
         actions.finish(ACCOUNT, DEVICE, None, at(12));
         assert!(!actions.concern(ACCOUNT));
+        actions.remind(ACCOUNT, DEVICE, at(13));
+        actions.remind_all(ACCOUNT, at(13));
         assert_eq!(actions.next_due(), None);
     }
 
     #[test]
     fn nothing_is_begun_in_partitions_that_leave() {
-        let actions = Actions::default();
+        let actions = Watches::default();
         let own: Partitions = [ACCOUNT.partition()].into_iter().collect();
         actions.tell(ACCOUNT, DEVICE, at(5));
         actions.begin_leaving(&own);

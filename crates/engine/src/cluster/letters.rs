@@ -63,6 +63,11 @@ pub(crate) enum Letter {
         account: AccountId,
         device: DeviceId,
     },
+    /// A schedule of a device was made, changed or deleted.
+    Scheduled {
+        account: AccountId,
+        device: DeviceId,
+    },
     /// Somebody waits for what the vendor recorded of a site in a period.
     SiteHistory {
         account: AccountId,
@@ -84,6 +89,7 @@ impl Letter {
             | Self::Place { account, .. }
             | Self::Assign { account, .. }
             | Self::Acted { account, .. }
+            | Self::Scheduled { account, .. }
             | Self::SiteHistory { account, .. }
             | Self::LetGo { account } => *account,
         }
@@ -188,6 +194,10 @@ impl Engine {
             }
             Letter::Acted { device, .. } => {
                 self.see_to(account, device);
+                Ok(())
+            }
+            Letter::Scheduled { device, .. } => {
+                self.look_after(account, device);
                 Ok(())
             }
             Letter::Changed { .. } => self.reload_account(account).await,

@@ -37,7 +37,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Loads what belongs to partitions: what was spent of budgets, accounts, webhooks, actions.
+    /// Loads what belongs to partitions: what was spent of budgets, accounts, webhooks, actions,
+    /// schedules.
     pub(crate) async fn load_partitions(&self, taken: &Partitions) -> EngineResult<()> {
         let spent = self.store.budget_usage(*taken).await?;
         self.budgets
@@ -47,6 +48,7 @@ impl Engine {
         self.load_fleet(taken).await?;
         self.load_webhooks(taken).await?;
         self.load_actions(taken).await?;
+        self.load_schedules(taken).await?;
         if let Some(members) = &self.membership {
             members.inbox.notify_one();
         }
@@ -67,10 +69,12 @@ impl Engine {
         self.fleet.begin_leaving(given);
         self.deliveries.begin_leaving(given);
         self.actions.begin_leaving(given);
+        self.schedules.begin_leaving(given);
         let is_busy = || {
             self.fleet.is_busy(given)
                 || self.deliveries.is_busy(given)
                 || self.actions.is_busy(given)
+                || self.schedules.is_busy(given)
         };
         let drained = async {
             while is_busy() {
@@ -116,6 +120,7 @@ impl Engine {
         self.fleet.drop_partitions(gone);
         self.deliveries.drop_partitions(gone);
         self.actions.drop_partitions(gone);
+        self.schedules.drop_partitions(gone);
         self.budgets.forget_partitions(gone);
     }
 }

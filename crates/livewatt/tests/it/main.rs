@@ -33,6 +33,7 @@ mod places;
 mod production;
 mod promised;
 mod proof;
+mod schedules;
 mod schema;
 mod secrets;
 mod statistics;

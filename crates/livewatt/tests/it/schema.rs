@@ -48,6 +48,21 @@ async fn known(world: &World) -> BTreeMap<String, Vec<String>> {
     ] {
         known.insert(variable.to_owned(), vec![value.to_owned()]);
     }
+    let schedules = world
+        .api
+        .get("/users/ann/schedules")
+        .await
+        .expect_status(200);
+    let schedule = schedules["data"][0]["id"].as_str().unwrap().to_owned();
+    known.insert("scheduleId".to_owned(), vec![schedule]);
+    known.insert("scheduleOwner".to_owned(), vec!["ann".to_owned()]);
+    let vehicles = world
+        .api
+        .get("/users/ann/vehicles")
+        .await
+        .expect_status(200);
+    let vehicle = vehicles["data"][0]["id"].as_str().unwrap().to_owned();
+    known.insert("scheduleTarget".to_owned(), vec![vehicle]);
     // By kind, as they are asked for: see the program.
     known.insert("actionId".to_owned(), Vec::new());
     for operation in operations() {
@@ -105,6 +120,20 @@ async fn every_answer_is_one_that_the_document_promises() {
         .call(Method::PUT, "/tariffs/home", Some(rates))
         .await
         .expect_status(204);
+    let chargers = world
+        .api
+        .get("/users/ann/chargers")
+        .await
+        .expect_status(200);
+    let schedule = json!({
+        "targetType": "charger", "targetId": chargers["data"][0]["id"], "locationId": null,
+        "isEnabled": false, "defaultShouldCharge": true, "rules": [],
+    });
+    world
+        .api
+        .post("/users/ann/schedules", Some(schedule))
+        .await
+        .expect_status(200);
     let body = json!({ "url": world.receiver.any_url(), "secret": "a secret of the test" });
     world
         .api

@@ -167,13 +167,20 @@ pub async fn changes_are_noted_with_themselves(store: Arc<dyn Store>) -> StoreRe
     assert_eq!(story.changes(10).await?, []);
     let named = LocationPatch {
         name: Some("new name".to_owned()),
-        zone: "Asia/Tokyo".parse().ok(),
+        zone: Some(home.zone.clone()),
         latitude: Some(home.position.latitude),
         ..LocationPatch::default()
     };
     let update = |patch| story.store.update_location(story.client, home.id, patch);
     update(named).await?;
     assert_eq!(story.changes(10).await?, [], "it is where it was");
+    let elsewhen = LocationPatch {
+        zone: "Asia/Tokyo".parse().ok(),
+        ..LocationPatch::default()
+    };
+    update(elsewhen).await?;
+    assert_eq!(story.changes(10).await?, [home.id], "its clock is another");
+    story.forget_changes().await?;
     let moved = LocationPatch {
         latitude: Some(1.0),
         ..LocationPatch::default()

@@ -21,6 +21,8 @@ pub mod paging;
 pub mod presence;
 pub mod private_postgres;
 pub mod production;
+pub mod schedules;
+pub mod smart;
 pub mod tariffs;
 pub mod units;
 pub mod webhooks;
@@ -143,6 +145,18 @@ macro_rules! store_contract {
                 are_there_with_their_events_or_not,
                 follow_their_device,
                 go_with_their_user_and_with_time;
+            schedules:
+                are_found_and_change_as_they_were_read,
+                are_enabled_one_a_device,
+                are_listed_newest_first,
+                are_there_with_their_events_or_not,
+                go_with_their_device_and_with_their_user;
+            smart:
+                comes_back_and_changes_as_it_was_read,
+                plans_are_kept,
+                what_is_to_be_seen_to_is_found,
+                a_vehicle_is_claimed_once,
+                goes_with_its_device_and_its_user;
             locations:
                 change_in_parts,
                 need_their_user,

@@ -118,7 +118,7 @@ pub(super) async fn update(
     execute(connection, change).await?;
     let after = find(connection, client, id).await?;
     let after = after.ok_or(StoreError::Conflict)?;
-    if after.position != before.position {
+    if after.position != before.position || after.zone != before.zone {
         note_change(connection, &after).await?;
     }
     Ok(Some(after))

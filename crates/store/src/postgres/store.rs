@@ -13,7 +13,7 @@ use livewatt_domain::{
     history::Piece,
     id::{
         AccountId, ActionId, ChargingSessionId, ClientId, DeviceId, HemSystemId, LocationId,
-        UserId, WebhookId,
+        PlanId, ScheduleId, UserId, WebhookId,
     },
     kind::DeviceKind,
     link::LinkSession,
@@ -22,6 +22,7 @@ use livewatt_domain::{
     partition::Partitions,
     production::{Known, Period, Production},
     session::ChargingSession,
+    smart::PlanRecord,
     stay::Stay,
     tariff::{LocationTariff, MarketPrice, Tariff, TariffId},
     webhook::{DeliveryAttempt, Lane, Position, Webhook},
@@ -29,15 +30,16 @@ use livewatt_domain::{
 
 use super::{
     PostgresStore, accounts, actions, ages, clients, devices, energy, exports, fences, fleet, hem,
-    links, locations, log, operation, presence, production, sample_days, slices, tariffs, users,
-    webhooks,
+    links, locations, log, operation, presence, production, sample_days, schedules, slices, smart,
+    tariffs, users, webhooks,
 };
 use crate::{
     AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, Cluster, ExportBehind,
     ExportStep, Fences, FleetAccount, FleetDevice, LaneStep, LocationChange, LocationPatch,
     LocationPrices, LocationPricing, LogPage, LogQuery, LostDevice, MarketUpload, Page,
     PageRequest, PendingOf, PresenceFlush, ProductionDue, Quarter, SealedCredentials, Store,
-    StoreFigures, StoreResult, StoredAction, StoredToken, UnitOfWork, User, flush,
+    StoreFigures, StoreResult, StoredAction, StoredSchedule, StoredSmart, StoredToken, UnitOfWork,
+    User, flush,
 };
 
 #[async_trait]
@@ -241,6 +243,64 @@ impl Store for PostgresStore {
     async fn pending_actions(&self, of: PendingOf) -> StoreResult<Vec<StoredAction>> {
         let mut connection = self.read().await?;
         actions::pending(&mut connection, &of).await
+    }
+
+    async fn find_schedule(
+        &self,
+        client: ClientId,
+        id: ScheduleId,
+    ) -> StoreResult<Option<StoredSchedule>> {
+        let mut connection = self.read().await?;
+        schedules::find(&mut connection, client, id).await
+    }
+
+    async fn list_schedules(
+        &self,
+        client: ClientId,
+        user: UserId,
+        page: PageRequest,
+    ) -> StoreResult<Page<StoredSchedule>> {
+        let mut connection = self.read().await?;
+        schedules::list(&mut connection, client, &user, &page).await
+    }
+
+    async fn schedules_of_device(&self, device: DeviceId) -> StoreResult<Vec<StoredSchedule>> {
+        let mut connection = self.read().await?;
+        schedules::of_device(&mut connection, device).await
+    }
+
+    async fn scheduled_devices(&self, of: Partitions) -> StoreResult<Vec<(AccountId, DeviceId)>> {
+        let mut connection = self.read().await?;
+        schedules::devices(&mut connection, &of).await
+    }
+
+    async fn find_smart(&self, device: DeviceId) -> StoreResult<Option<StoredSmart>> {
+        let mut connection = self.read().await?;
+        smart::find(&mut connection, device).await
+    }
+
+    async fn active_smart(&self, of: Partitions) -> StoreResult<Vec<(AccountId, DeviceId)>> {
+        let mut connection = self.read().await?;
+        smart::active(&mut connection, &of).await
+    }
+
+    async fn is_claimed(
+        &self,
+        client: ClientId,
+        claim: String,
+        but_for: DeviceId,
+    ) -> StoreResult<bool> {
+        let mut connection = self.read().await?;
+        smart::is_claimed(&mut connection, client, &claim, but_for).await
+    }
+
+    async fn smart_plan(
+        &self,
+        device: DeviceId,
+        id: Option<PlanId>,
+    ) -> StoreResult<Option<PlanRecord>> {
+        let mut connection = self.read().await?;
+        smart::plan(&mut connection, device, id).await
     }
 
     async fn hem_systems_of_account(&self, id: AccountId) -> StoreResult<Vec<HemSystem>> {

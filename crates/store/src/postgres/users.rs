@@ -81,6 +81,10 @@ pub(super) async fn delete(
              where account_id in (select id from accounts where client_id = $1 and user_id = $2)
              order by id for update",
         ),
+        sql("select 1 from schedules where client_id = $1 and user_id = $2 order by id for update"),
+        sql("select 1 from smart_charging
+             where account_id in (select id from accounts where client_id = $1 and user_id = $2)
+             order by device_id for update"),
         sql("select 1 from hem_systems
              where account_id in (select id from accounts where client_id = $1 and user_id = $2)
              order by id for update"),
@@ -107,6 +111,8 @@ pub(super) async fn lock_all(connection: &mut PgConnection, client: ClientId) ->
              where account_id in (select id from accounts where client_id = $1)
              order by id for update",
         ),
+        sql("select 1 from schedules where client_id = $1 order by id for update"),
+        sql("select 1 from smart_charging where client_id = $1 order by device_id for update"),
         sql("select 1 from hem_systems
              where account_id in (select id from accounts where client_id = $1)
              order by id for update"),

@@ -4,7 +4,7 @@ use livewatt_domain::{partition::Partitions, webhook::Position};
 use rusqlite::{Connection, params};
 
 use super::{
-    accounts, actions, ages, devices, energy, fleet, hem, links, log, production,
+    accounts, actions, ages, devices, energy, fleet, hem, links, log, production, schedules, smart,
     statement::{execute, json, query_all, query_one, signed},
 };
 use crate::{
@@ -23,6 +23,10 @@ pub(super) fn commit(connection: &Connection, unit: &UnitOfWork) -> StoreResult<
         devices::change(connection, change)?;
     }
     actions::save(connection, &unit.actions)?;
+    schedules::save(connection, &unit.schedules)?;
+    for change in &unit.smart {
+        smart::save(connection, change)?;
+    }
     for history in &unit.histories {
         energy::save(connection, history)?;
     }

@@ -127,7 +127,7 @@ pub(super) fn update(
         ],
     )?;
     let after = find(connection, client, id)?.ok_or(StoreError::Conflict)?;
-    if after.position != before.position {
+    if after.position != before.position || after.zone != before.zone {
         note_change(connection, &after)?;
     }
     Ok(Some(after))

@@ -11,7 +11,7 @@ use livewatt_domain::{
     history::Piece,
     id::{
         AccountId, ActionId, ChargingSessionId, ClientId, DeviceId, HemSystemId, LocationId,
-        UserId, WebhookId,
+        PlanId, ScheduleId, UserId, WebhookId,
     },
     kind::DeviceKind,
     link::LinkSession,
@@ -20,6 +20,7 @@ use livewatt_domain::{
     partition::Partitions,
     production::{Known, Period, Production},
     session::ChargingSession,
+    smart::PlanRecord,
     stay::Stay,
     tariff::{LocationTariff, MarketPrice, Tariff, TariffId},
     webhook::{DeliveryAttempt, Lane, Position, Webhook},
@@ -27,14 +28,15 @@ use livewatt_domain::{
 
 use super::{
     SqliteStore, accounts, actions, ages, clients, commit, devices, energy, exports, fleet, hem,
-    links, locations, log, operation, production, slices, tariffs, users, webhooks,
+    links, locations, log, operation, production, schedules, slices, smart, tariffs, users,
+    webhooks,
 };
 use crate::{
     AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, ExportBehind, ExportStep,
     Fences, FleetAccount, FleetDevice, LaneStep, LocationChange, LocationPatch, LocationPrices,
     LocationPricing, LogPage, LogQuery, LostDevice, MarketUpload, Page, PageRequest, PendingOf,
     PresenceFlush, ProductionDue, Quarter, SealedCredentials, Store, StoreError, StoreFigures,
-    StoreResult, StoredAction, StoredToken, UnitOfWork, User, flush,
+    StoreResult, StoredAction, StoredSchedule, StoredSmart, StoredToken, UnitOfWork, User, flush,
 };
 
 /// Rows of dropped slices deleted in one go: some tens of milliseconds.
@@ -224,6 +226,58 @@ impl Store for SqliteStore {
 
     async fn pending_actions(&self, of: PendingOf) -> StoreResult<Vec<StoredAction>> {
         self.read(move |c| actions::pending(c, &of)).await
+    }
+
+    async fn find_schedule(
+        &self,
+        client: ClientId,
+        id: ScheduleId,
+    ) -> StoreResult<Option<StoredSchedule>> {
+        self.read_row(move |c| schedules::find(c, client, id)).await
+    }
+
+    async fn list_schedules(
+        &self,
+        client: ClientId,
+        user: UserId,
+        page: PageRequest,
+    ) -> StoreResult<Page<StoredSchedule>> {
+        self.read(move |c| schedules::list(c, client, &user, &page))
+            .await
+    }
+
+    async fn schedules_of_device(&self, device: DeviceId) -> StoreResult<Vec<StoredSchedule>> {
+        self.read(move |c| schedules::of_device(c, device)).await
+    }
+
+    async fn scheduled_devices(&self, of: Partitions) -> StoreResult<Vec<(AccountId, DeviceId)>> {
+        self.read(move |c| schedules::devices(c, &of)).await
+    }
+
+    async fn find_smart(&self, device: DeviceId) -> StoreResult<Option<StoredSmart>> {
+        self.read_row(move |c| smart::find(c, device)).await
+    }
+
+    async fn active_smart(&self, of: Partitions) -> StoreResult<Vec<(AccountId, DeviceId)>> {
+        self.read(move |c| smart::active(c, &of)).await
+    }
+
+    async fn is_claimed(
+        &self,
+        client: ClientId,
+        claim: String,
+        but_for: DeviceId,
+    ) -> StoreResult<bool> {
+        self.read(move |c| smart::is_claimed(c, client, &claim, but_for))
+            .await
+    }
+
+    async fn smart_plan(
+        &self,
+        device: DeviceId,
+        id: Option<PlanId>,
+    ) -> StoreResult<Option<PlanRecord>> {
+        self.read_row(move |c| smart::plan(c, device, id)).await
     }
 
     async fn hem_systems_of_account(&self, id: AccountId) -> StoreResult<Vec<HemSystem>> {

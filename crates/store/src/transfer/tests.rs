@@ -6,6 +6,7 @@ use livewatt_domain::{
     id::{ClientId, DeliveryId, DeviceId, LocationId},
     kind::DeviceKind,
     partition::Partitions,
+    smart::Smart,
     webhook::{DeliveryAttempt, PendingDelivery, Position, Webhook},
 };
 use sqlx::Connection as _;
@@ -72,6 +73,13 @@ impl Installation {
         story.keep_history(&device).await?;
         let action = story.action(&device, 4 * 24 * 60 + 11);
         story.act(vec![story.making(&action)]).await?;
+        story
+            .keep_schedules(vec![story.scheduling(&device, 5)])
+            .await?;
+        let mut smart = Smart::new(day(4));
+        smart.policy.is_enabled = true;
+        smart.plan = Some(story.plan(4 * 24 * 60 + 12));
+        story.charge(&device, None, &smart).await?;
         let home = story.settle(1).await?.id;
         story.keep_prices(home).await?;
         let webhook = story.webhook(1);
@@ -247,6 +255,7 @@ async fn a_copy_goes_on_wherever_it_ended() -> StoreResult<()> {
             assert_eq!((rows("energy_devices"), rows("sample_hours")), (1, 4));
             assert_eq!((rows("energy_quarters"), rows("charging_sessions")), (2, 2));
             assert_eq!(rows("device_stays"), 2);
+            assert_eq!(rows("schedules"), 1);
             break;
         }
         // No server opens what is not whole.

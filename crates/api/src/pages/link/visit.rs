@@ -229,6 +229,7 @@ impl Visit {
             | EngineError::UserNotFound(_)
             | EngineError::DeviceNotFound
             | EngineError::ActionNotFound(_)
+            | EngineError::ScheduleNotFound(_)
             | EngineError::ScopeMissing(_)
             | EngineError::ActionRefused { .. }
             | EngineError::InterventionNotFound(_)

@@ -11,53 +11,53 @@ use serde_json::{Value, json};
 use crate::support::{STEP, World, still};
 
 /// Longest that an action of these clouds may take.
-const WINDOW: SignedDuration = SignedDuration::from_mins(30);
+pub const WINDOW: SignedDuration = SignedDuration::from_mins(30);
 
-fn minutes(count: i64) -> SignedDuration {
+pub fn minutes(count: i64) -> SignedDuration {
     SignedDuration::from_mins(count)
 }
 
-fn seconds(count: i64) -> SignedDuration {
+pub fn seconds(count: i64) -> SignedDuration {
     SignedDuration::from_secs(count)
 }
 
 /// A device as the API names it.
-struct Asset<'w> {
+pub struct Asset<'w> {
     world: &'w World,
-    plural: &'static str,
-    id: String,
+    pub plural: &'static str,
+    pub id: String,
 }
 
 impl<'w> Asset<'w> {
     /// The only device of a kind.
-    async fn only(world: &'w World, plural: &'static str) -> Self {
+    pub async fn only(world: &'w World, plural: &'static str) -> Self {
         let all = world.api.all(plural).await;
         assert_eq!(all.len(), 1, "{plural}");
         let id = all[0]["id"].as_str().unwrap().to_owned();
         Self { world, plural, id }
     }
 
-    async fn get(&self) -> Value {
+    pub async fn get(&self) -> Value {
         let path = format!("/{}/{}", self.plural, self.id);
         self.world.api.get(&path).await.expect_status(200)
     }
 
     /// Tells it something.
-    async fn tell(&self, what: &str, body: Value) -> Value {
+    pub async fn tell(&self, what: &str, body: Value) -> Value {
         self.try_to_tell(what, body).await.expect_status(200)
     }
 
-    async fn try_to_tell(&self, what: &str, body: Value) -> crate::support::http::Answer {
+    pub async fn try_to_tell(&self, what: &str, body: Value) -> crate::support::http::Answer {
         let path = format!("/{}/{}/{what}", self.plural, self.id);
         let body = (!body.is_null()).then_some(body);
         self.world.api.post(&path, body).await
     }
 
-    async fn start(&self) -> Value {
+    pub async fn start(&self) -> Value {
         self.tell("charging", json!({ "action": "START" })).await
     }
 
-    async fn stop(&self) -> Value {
+    pub async fn stop(&self) -> Value {
         self.tell("charging", json!({ "action": "STOP" })).await
     }
 
@@ -95,7 +95,7 @@ impl<'w> Asset<'w> {
     }
 
     /// Lets time go by until an action has come true.
-    async fn confirmed(&self, action: &Value, within: SignedDuration) -> SignedDuration {
+    pub async fn confirmed(&self, action: &Value, within: SignedDuration) -> SignedDuration {
         assert_eq!(action["state"], "PENDING", "{action:#}");
         assert_eq!(action["completedAt"], Value::Null);
         assert_eq!(action["targetId"], self.id);
@@ -108,7 +108,7 @@ impl<'w> Asset<'w> {
     }
 
     /// How power flows to or from it.
-    async fn power(&self) -> String {
+    pub async fn power(&self) -> String {
         let device = self.get().await;
         let state = &device["chargeState"]["powerDeliveryState"];
         state.as_str().unwrap().to_owned()
@@ -116,7 +116,7 @@ impl<'w> Asset<'w> {
 }
 
 /// What a cloud was told so far for an account.
-fn commands(world: &World, account: &AccountInfo) -> u64 {
+pub fn commands(world: &World, account: &AccountInfo) -> u64 {
     calls(world, account, "command")
 }
 
@@ -127,13 +127,13 @@ fn calls(world: &World, account: &AccountInfo, endpoint: &str) -> u64 {
 }
 
 /// The sandbox's device of a kind.
-fn of_kind<'a>(account: &'a AccountInfo, kind: &str) -> &'a str {
+pub fn of_kind<'a>(account: &'a AccountInfo, kind: &str) -> &'a str {
     let mut devices = account.devices.iter();
     &devices.find(|device| device.kind == kind).unwrap().id
 }
 
 /// Has a car be plugged in with a battery that has room, and lets it begin to charge.
-async fn charge(world: &World, device: &str) {
+pub async fn charge(world: &World, device: &str) {
     let patch = DevicePatch {
         plugged: Some(true),
         level_percent: Some(30.0),
@@ -143,13 +143,13 @@ async fn charge(world: &World, device: &str) {
     world.advance(minutes(8)).await;
 }
 
-async fn fault(world: &World, cloud: Cloud, kind: FaultKind) {
+pub async fn fault(world: &World, cloud: Cloud, kind: FaultKind) {
     let spec = FaultSpec::new(kind);
     world.sandbox.add_fault(cloud, spec).await.unwrap();
 }
 
 /// A world with one account whose car charges.
-async fn charging(cloud: Cloud) -> (World, AccountInfo) {
+pub async fn charging(cloud: Cloud) -> (World, AccountInfo) {
     let world = World::new().await;
     let account = world.link("ann", cloud, still()).await;
     let kind = if cloud == Cloud::Helios {
@@ -159,6 +159,27 @@ async fn charging(cloud: Cloud) -> (World, AccountInfo) {
     };
     charge(&world, of_kind(&account, kind)).await;
     (world, account)
+}
+
+/// Links an account of volta for ann, who grants these scopes alone.
+pub async fn link_with(world: &World, account: &AccountInfo, scopes: &[&str]) {
+    let body = json!({
+        "scopes": scopes,
+        "language": "en-US",
+        "redirectUri": "https://app.example/done",
+    });
+    let started = world.api.post("/users/ann/link", Some(body)).await;
+    let started = started.expect_status(200);
+    let known = livewatt::demo::link::SandboxAccount {
+        integration: "volta",
+        vendor: "TESLA",
+        username: account.username.clone(),
+        password: account.password.clone(),
+    };
+    let token = started["linkToken"].as_str().unwrap();
+    livewatt::demo::link::walk(world.engine(), token, &known)
+        .await
+        .unwrap();
 }
 
 /// What was told of actions, in order: state and updated fields.

@@ -4,7 +4,7 @@ use livewatt_domain::id::UserId;
 use livewatt_sandbox::{Cloud, DevicePatch};
 use serde_json::{Value, json};
 
-use super::{Asset, charging, commands, minutes, of_kind};
+use super::{Asset, charging, commands, link_with, minutes, of_kind};
 use crate::support::{World, contract::check_schema, still};
 
 #[track_caller]
@@ -156,23 +156,12 @@ async fn wrong_wishes_name_their_field() {
 async fn who_may_only_look_can_tell_nothing() {
     let world = World::new().await;
     let account = world.sandbox.create_account(Cloud::Volta, still()).unwrap();
-    let body = json!({
-        "scopes": ["vehicle:read:data", "charger:read:data", "charger:control:charging"],
-        "language": "en-US",
-        "redirectUri": "https://app.example/done",
-    });
-    let started = world.api.post("/users/ann/link", Some(body)).await;
-    let started = started.expect_status(200);
-    let known = livewatt::demo::link::SandboxAccount {
-        integration: "volta",
-        vendor: "TESLA",
-        username: account.username.clone(),
-        password: account.password.clone(),
-    };
-    let token = started["linkToken"].as_str().unwrap();
-    livewatt::demo::link::walk(world.engine(), token, &known)
-        .await
-        .unwrap();
+    let scopes = [
+        "vehicle:read:data",
+        "charger:read:data",
+        "charger:control:charging",
+    ];
+    link_with(&world, &account, &scopes).await;
     world.advance(minutes(1)).await;
     let limit = json!({ "maxCurrent": 8 });
     let car = Asset::only(&world, "vehicles").await;

@@ -1,5 +1,5 @@
 //! Several nodes on one PostgreSQL database, in one process and as processes that die.
 
-mod crossing;
+pub mod crossing;
 mod nats;
-mod nodes;
+pub mod nodes;

@@ -65,6 +65,31 @@ async fn action(world: &World) -> String {
     made["id"].as_str().unwrap().to_owned()
 }
 
+/// The ID of a disabled schedule of ann's, made if there is none yet.
+async fn schedule(world: &World) -> String {
+    let schedules = "/users/ann/schedules";
+    let listed = world.api.get(schedules).await.expect_status(200);
+    if let Some(id) = listed["data"][0]["id"].as_str() {
+        return id.to_owned();
+    }
+    let vehicles = world
+        .api
+        .get("/users/ann/vehicles")
+        .await
+        .expect_status(200);
+    let body = json!({
+        "targetType": "vehicle", "targetId": vehicles["data"][0]["id"], "locationId": null,
+        "isEnabled": false, "defaultShouldCharge": true, "rules": [],
+    });
+    let made = world
+        .api
+        .post(schedules, Some(body))
+        .await
+        .expect_status(200);
+    world.settle().await;
+    made["id"].as_str().unwrap().to_owned()
+}
+
 /// What a customer sees of everything.
 async fn picture(api: &Api) -> BTreeMap<String, Value> {
     let mut picture = BTreeMap::new();
@@ -131,6 +156,7 @@ async fn paths(world: &World, operation: &Operation, webhook: &str) -> Vec<Strin
         ("area", "NO1".to_owned()),
         ("actionId", action(world).await),
         ("interventionId", CONSENT.to_string()),
+        ("scheduleId", schedule(world).await),
     ]);
     for (variable, kind) in [
         ("vehicleId", "vehicles"),

@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use crate::support::{World, http::Api};
 
-async fn put(api: &Api, path: &str, body: Value) -> crate::support::http::Answer {
+pub async fn put(api: &Api, path: &str, body: Value) -> crate::support::http::Answer {
     api.call(Method::PUT, path, Some(body)).await
 }
 
 /// A place of a user; returns its ID.
-async fn place(api: &Api, user: &str, latitude: f64, longitude: f64, zone: &str) -> String {
+pub async fn place(api: &Api, user: &str, latitude: f64, longitude: f64, zone: &str) -> String {
     let body = json!({
         "name": "A place", "latitude": latitude, "longitude": longitude, "timezoneName": zone,
     });
@@ -33,7 +33,7 @@ async fn only(world: &World, user: &str, plural: &str) -> Value {
     listed[0].clone()
 }
 
-fn position(device: &Value) -> (f64, f64) {
+pub fn position(device: &Value) -> (f64, f64) {
     let degrees = |name: &str| device["location"][name].as_f64().unwrap();
     (degrees("latitude"), degrees("longitude"))
 }

@@ -12,17 +12,6 @@ mod stage;
 const AFTER_THE_MERGE: &[Group] = &[
     Group {
         operations: &[
-            "getSchedules",
-            "createSchedule",
-            "getSchedule",
-            "updateSchedule",
-            "deleteSchedule",
-            "getScheduleStatus",
-        ],
-        event: "user:schedule:execution-updated",
-    },
-    Group {
-        operations: &[
             "getVehiclesVehicleidSmartchargingplans",
             "getVehiclesVehicleidSmartchargingpolicy",
             "updateVehicleSmartChargingPolicy",

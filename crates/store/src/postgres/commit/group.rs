@@ -15,6 +15,7 @@ use super::Pending;
 use crate::{
     actions::ActionChange,
     hem::HemChange,
+    schedules::ScheduleChange,
     types::{AccountChange, DeviceChange, UnitOfWork},
 };
 
@@ -61,10 +62,14 @@ fn written(unit: &UnitOfWork) -> impl Iterator<Item = Uuid> {
     // Two actions of one device are not written side by side: only one of them can be pending.
     let actions = unit.actions.iter().map(ActionChange::action);
     let actions = actions.flat_map(|action| [action.id.0, action.device_id.0]);
+    // Nor two schedules: only one of them can be enabled.
+    let schedules = unit.schedules.iter().map(ScheduleChange::schedule);
+    let schedules = schedules.flat_map(|schedule| [schedule.id.0, schedule.target_id.0]);
     let session = unit.link_session.iter().map(|(id, _)| id.0);
     let histories = unit.histories.iter().map(|history| history.device_id.0);
     let productions = unit.productions.iter().map(|visit| visit.device_id.0);
-    let devices = devices.chain(histories).chain(productions);
+    let smart = unit.smart.iter().map(|change| change.device_id.0);
+    let devices = devices.chain(histories).chain(productions).chain(smart);
     let systems = unit.hem_systems.iter().map(|change| match change {
         HemChange::Insert(system) | HemChange::Update { system, .. } => system.id.0,
         HemChange::Delete { id, .. } => id.0,
@@ -72,7 +77,7 @@ fn written(unit: &UnitOfWork) -> impl Iterator<Item = Uuid> {
     let records = unit.hem_records.iter().map(|record| record.system_id.0);
     let systems = systems.chain(records);
     let rows = accounts.chain(devices).chain(actions).chain(systems);
-    rows.chain(session)
+    rows.chain(schedules).chain(session)
 }
 
 fn used(unit: &UnitOfWork) -> impl Iterator<Item = Uuid> {
@@ -99,6 +104,8 @@ pub(super) fn take_group(waiting: &mut VecDeque<Pending>) -> Vec<Pending> {
         let size = unit.accounts.len()
             + unit.devices.len()
             + unit.actions.len()
+            + unit.schedules.len()
+            + unit.smart.len()
             + unit.events.len()
             + unit.hem_systems.len()
             + unit.hem_records.len()

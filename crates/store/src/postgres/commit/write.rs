@@ -1,13 +1,13 @@
 //! One transaction for a group of units: rows are locked first, all in the same order everywhere
-//! (partitions, users, accounts, devices, actions, HEM systems, sessions, heads of the log; by ID
-//! within each), then it is decided which units may be written, then each table is written by one
-//! statement.
+//! (partitions, users, accounts, devices, actions, schedules, smart charging, HEM systems, sessions,
+//! heads of the log; by ID within each), then it is decided which units may be written, then each
+//! table is written by one statement.
 
 use std::collections::{BTreeSet, HashMap};
 
 use livewatt_domain::{
     device::Device,
-    id::{ActionId, DeviceId, HemSystemId},
+    id::{ActionId, DeviceId, HemSystemId, ScheduleId},
     webhook::Position,
 };
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -23,9 +23,10 @@ use crate::{
         devices::{self, Locked},
         energy, fences, hem, letters, links, log,
         open::SLICE_LOCKS,
-        production,
+        production, schedules, smart,
         statement::{begin_with, commit},
     },
+    schedules::ScheduleChange,
     types::{AccountChange, DeviceChange, Fence, UnitOfWork},
 };
 
@@ -131,19 +132,31 @@ impl Decision {
             .filter(|unit| fenced(unit).is_none())
             .collect();
         let accounts = lock_accounts(connection, &own).await?;
-        let changes = || own.iter().flat_map(|unit| &unit.devices);
-        let known: Vec<_> = changes().filter_map(|change| change.builds_on()).collect();
+        let changes = own.iter().flat_map(|unit| &unit.devices);
+        let known = changes.filter_map(|change| Some(change.builds_on()?.0));
+        // What is begun for a device locks it anyway, but out of turn.
+        let begun = own.iter().flat_map(|unit| &unit.smart);
+        let begun = begun.filter(|change| change.from_revision.is_none());
+        let known = known.chain(begun.map(|change| change.device_id));
+        let targets = own.iter().flat_map(|unit| &unit.schedules);
+        let known = known.chain(targets.filter_map(|change| change.needs()));
+        let known: BTreeSet<Uuid> = known.map(|id| id.0).collect();
         let devices = match known.is_empty() {
             true => HashMap::new(),
-            false => {
-                let ids = known.iter().map(|(id, _)| id.0).collect();
-                devices::lock(connection, ids).await?
-            }
+            false => devices::lock(connection, known.into_iter().collect()).await?,
         };
         let builds_on = own.iter().flat_map(|unit| &unit.actions);
         let revisions = builds_on.filter_map(|change| change.builds_on());
         let revisions = revisions.map(|(id, _)| id.0).collect();
         let revisions = actions::lock(connection, revisions).await?;
+        let builds_on = own.iter().flat_map(|unit| &unit.schedules);
+        let scheduled = builds_on.filter_map(|change| change.builds_on());
+        let scheduled = scheduled.map(|(id, _)| id.0).collect();
+        let scheduled = schedules::lock(connection, scheduled).await?;
+        let changes = own.iter().flat_map(|unit| &unit.smart);
+        let changes = changes.filter(|change| change.from_revision.is_some());
+        let smart = changes.map(|change| change.device_id.0).collect();
+        let smart = smart::lock(connection, smart).await?;
         let changes = || own.iter().flat_map(|unit| &unit.hem_systems);
         let known: Vec<_> = changes().filter_map(HemChange::builds_on).collect();
         let systems = match known.is_empty() {
@@ -164,6 +177,8 @@ impl Decision {
         let is_late = |unit: &UnitOfWork| {
             let mut changes = unit.devices.iter();
             let mut actions = unit.actions.iter();
+            let mut programs = unit.schedules.iter();
+            let mut charging = unit.smart.iter();
             let mut built_on = unit.hem_systems.iter().filter_map(HemChange::builds_on);
             let mut session = unit.link_session.iter();
             let mut saved = unit.accounts.iter();
@@ -172,6 +187,17 @@ impl Decision {
                 || actions.any(|change| {
                     let known = change.builds_on();
                     known.is_some_and(|(id, revision)| revisions.get(&id.0) != Some(&revision))
+                })
+                || programs.any(|change| {
+                    let known = change.builds_on();
+                    let is_gone = change.needs().is_some_and(|id| !devices.contains_key(&id));
+                    is_gone
+                        || known
+                            .is_some_and(|(id, revision)| scheduled.get(&id.0) != Some(&revision))
+                })
+                || charging.any(|change| {
+                    let revision = change.from_revision;
+                    revision.is_some() && smart.get(&change.device_id.0).copied() != revision
                 })
                 || built_on.any(|(id, version)| systems.get(&id) != Some(&version))
                 || session.any(|(id, _)| sessions.get(&id.0) != Some(&false))
@@ -242,6 +268,11 @@ async fn lock_accounts(
                 users.push((action.client_id, &action.user_id));
             }
         }
+        for change in &unit.schedules {
+            if let ScheduleChange::Insert(schedule) = change {
+                users.push((schedule.client_id, &schedule.user_id));
+            }
+        }
         // An account that gets a device is locked by the server anyway, but out of turn.
         ids.extend(unit.devices.iter().filter_map(|change| match change {
             DeviceChange::Insert(device) => Some(device.account_id.0),
@@ -288,6 +319,10 @@ async fn write_rows<'a, I: Iterator<Item = &'a UnitOfWork>>(
     }
     let acts: Vec<_> = units().flat_map(|unit| &unit.actions).collect();
     actions::save(connection, &acts).await?;
+    let scheduled: Vec<_> = units().flat_map(|unit| &unit.schedules).collect();
+    schedules::save(connection, &scheduled).await?;
+    let charging: Vec<_> = units().flat_map(|unit| &unit.smart).collect();
+    smart::save(connection, &charging).await?;
     let histories: Vec<_> = units().flat_map(|unit| &unit.histories).collect();
     energy::save(connection, &histories).await?;
     let productions: Vec<_> = units().flat_map(|unit| &unit.productions).collect();
@@ -325,6 +360,32 @@ impl ActionChange {
                 from_revision,
                 ..
             } => Some((action.id, *from_revision)),
+        }
+    }
+}
+
+impl ScheduleChange {
+    /// The schedule that must be there, and its revision.
+    const fn builds_on(&self) -> Option<(ScheduleId, u64)> {
+        match self {
+            Self::Insert(_) => None,
+            Self::Update {
+                schedule,
+                from_revision,
+                ..
+            }
+            | Self::Delete {
+                schedule,
+                from_revision,
+            } => Some((schedule.id, *from_revision)),
+        }
+    }
+
+    /// The device that must be there.
+    const fn needs(&self) -> Option<DeviceId> {
+        match self {
+            Self::Insert(schedule) | Self::Update { schedule, .. } => Some(schedule.target_id),
+            Self::Delete { .. } => None,
         }
     }
 }
