@@ -116,13 +116,14 @@ async fn an_autumn_night_in_new_york() {
 async fn a_night_across_midnight() {
     let mut monday = window("23:30", "00:30");
     monday["weekdays"] = json!([0]);
-    let mut tuesday = window("00:10", "00:20");
-    tuesday["weekdays"] = json!([0]);
+    // Not the night after Monday: the one before it.
+    let mut early = window("00:40", "00:50");
+    early["weekdays"] = json!([0]);
     let (world, made) = told_until(
         "2026-03-03T04:10:00Z",
         "America/New_York",
-        &[monday, tuesday],
-        "2026-03-03T05:40:00Z",
+        &[monday, early],
+        "2026-03-03T05:55:00Z",
     )
     .await;
     let expected = [

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     cluster::{
         crossing::{apart, shared},
-        nodes::Cluster,
+        nodes::{Cluster, Node},
     },
     support::eventually,
 };
@@ -18,21 +18,21 @@ async fn a_schedule_is_carried_out_by_the_owner() {
     let (cluster, a) = Cluster::begin().await;
     let b = cluster.join("b").await;
     shared(&cluster, &["a", "b"]).await;
-    let account = cluster.account(Cloud::Helios);
+    let account = cluster.account(Cloud::Volta);
+    let leads_to = |node: &Node| {
+        let address = format!("http://{}", node.server.address);
+        cluster.front.leads_to(Some(&address));
+    };
+    leads_to(&a);
     let id = cluster.link(&a, "ann", &account).await;
     let owner = cluster.owner(id).await.unwrap();
-    let charger = &account
-        .devices
-        .iter()
-        .find(|device| device.kind == "charger")
-        .unwrap()
-        .id;
+    let car = &account.devices[0].id;
     let patch = DevicePatch {
         plugged: Some(true),
         level_percent: Some(20.0),
         ..DevicePatch::default()
     };
-    cluster.sandbox.patch_device(charger, &patch).await.unwrap();
+    cluster.sandbox.patch_device(car, &patch).await.unwrap();
     let (schedule, device) = {
         let nodes = [&a, &b];
         let (other, _) = apart(&cluster, &nodes, id).await;
@@ -40,6 +40,10 @@ async fn a_schedule_is_carried_out_by_the_owner() {
             let listed = other.api.get("/users/ann/chargers").await;
             listed.expect_status(200)["data"][0].clone()
         };
+        eventually("it is plugged in", async || {
+            listed().await["chargeState"]["isPluggedIn"] == true
+        })
+        .await;
         eventually("it charges", async || {
             listed().await["chargeState"]["powerDeliveryState"] == "PLUGGED_IN:CHARGING"
         })
@@ -64,6 +68,7 @@ async fn a_schedule_is_carried_out_by_the_owner() {
         (schedule, device)
     };
     let (leaving, staying) = if owner == "a" { (a, b) } else { (b, a) };
+    leads_to(&staying);
     leaving.server.shut_down().await.unwrap();
     let path = format!("/schedules/{schedule}");
     let body = json!({ "defaultShouldCharge": true });

@@ -121,6 +121,7 @@ async fn a_person_who_meddles_is_left_alone() {
     world.plug(device, false).await;
     schedule.will_be("ALIGNED").await;
     world.plug(device, true).await;
+    world.advance(minutes(6)).await;
     schedule.will_be("ALIGNED").await;
     assert_eq!(car.power().await, "PLUGGED_IN:STOPPED");
     assert_eq!(commands(&world, &account), 2);
