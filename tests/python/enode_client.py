@@ -613,8 +613,8 @@ def check_actions(client, by_kind):
         check_unparsed_action(client, "hvac.get_action", "hvac.cancel_hvac_action", made)
         hold["heat_setpoint"] = 60
         client.refused("hvacs.set_permanent_hold", 400, errors.ProblemError, **wish)
-        followed = client.unparsed("hvacs.set_follow_schedule", hvac_id=hvac.id)
-        expect(followed["target"] == {"holdType": "SCHEDULED"}, f"{followed}")
+        made = client.call("hvacs.set_follow_schedule", hvac_id=hvac.id)
+        expect(made.target_id == hvac.id, f"hvacs.set_follow_schedule: {made}")
     for battery in by_kind["battery"]:
         modes = models.SetBatteryOperationModePayloadOperationMode
         wish = {"battery_id": battery.id, "operation_mode": modes.IMPORT_FOCUS}
