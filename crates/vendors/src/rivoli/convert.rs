@@ -151,7 +151,11 @@ pub(super) fn car(
         told.odometer_miles.times(MILE),
     );
 
-    if let Some(location) = told.location.take("car.location", teller.drift) {
+    if is_private {
+        // Kept back for good, unlike while it is driving: what was known before is not told on.
+        teller.seen.tell(vehicle::LONGITUDE, None, None);
+        teller.seen.tell(vehicle::LATITUDE, None, None);
+    } else if let Some(location) = told.location.take("car.location", teller.drift) {
         teller.position(
             (vehicle::LONGITUDE, vehicle::LATITUDE),
             (location.lon, location.lat),
