@@ -25,6 +25,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0007_keep_production.sql"),
     include_str!("../../migrations/postgres/0008_keep_actions.sql"),
     include_str!("../../migrations/postgres/0009_keep_hem_systems.sql"),
+    include_str!("../../migrations/postgres/0010_keep_gone_devices.sql"),
 ];
 
 /// The migrations that take something away, by their number, each with the oldest schema that a

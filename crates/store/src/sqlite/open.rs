@@ -34,6 +34,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0012_keep_production.sql"),
     include_str!("../../migrations/sqlite/0013_keep_actions.sql"),
     include_str!("../../migrations/sqlite/0014_keep_hem_systems.sql"),
+    include_str!("../../migrations/sqlite/0015_keep_gone_devices.sql"),
 ];
 
 /// Statements kept prepared per connection: about as many as there are.
