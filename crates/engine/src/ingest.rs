@@ -420,6 +420,7 @@ impl Engine {
                     unit.devices.push(DeviceChange::Delete {
                         id: device.id,
                         from_version,
+                        at: self.now(),
                     });
                 }
                 Some(from_version) if from_version != device.version => {

@@ -207,6 +207,7 @@ impl Engine {
             unit.devices.push(DeviceChange::Delete {
                 id: device.id,
                 from_version: device.version,
+                at: now,
             });
         }
         unit.hem_systems = self

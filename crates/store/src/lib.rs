@@ -20,6 +20,7 @@ mod flush;
 mod groups;
 mod hem;
 mod inspection;
+mod past;
 mod places;
 mod postgres;
 mod schedules;
@@ -37,6 +38,7 @@ pub use cluster::{
 pub use error::{BoxError, StoreError, StoreResult};
 pub use hem::{HemChange, HemRecord};
 pub use inspection::Inspection;
+pub use past::PastDevice;
 pub use places::*;
 pub use postgres::{PostgresOptions, PostgresStore};
 pub use schedules::{ScheduleChange, StoredSchedule};
@@ -202,6 +204,24 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
             newer: page.newer,
         })
     }
+
+    /// A device of a client as it was at a moment; `None` if it was not there then.
+    async fn find_past_device(
+        &self,
+        client: ClientId,
+        id: DeviceId,
+        at: Timestamp,
+    ) -> StoreResult<Option<PastDevice>>;
+    /// A client's devices of a kind that were there at a moment, as they were then, in the order of
+    /// [`Store::list_devices`]; of one user if given.
+    async fn list_past_devices(
+        &self,
+        client: ClientId,
+        user: Option<UserId>,
+        kind: DeviceKind,
+        at: Timestamp,
+        page: PageRequest,
+    ) -> StoreResult<Page<PastDevice>>;
 
     // ---- actions ----------------------------------------------------------------------------
 
@@ -469,8 +489,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// When the newest event of all was made, by the clock of then; `None` if there is none.
     async fn newest_event_at(&self) -> StoreResult<Option<Timestamp>>;
     /// Drops the whole time slices of the log that ended before `keep_from`; returns how many. Also
-    /// forgets delivery attempts, ended link sessions and actions, sums of ages and ended breaches
-    /// of before.
+    /// forgets delivery attempts, ended link sessions and actions, devices that are gone, sums of ages
+    /// and ended breaches of before.
     /// `now` tells which slices are dated in the future, by a clock that was wrong.
     async fn prune(&self, keep_from: Timestamp, now: Timestamp) -> StoreResult<u32>;
 

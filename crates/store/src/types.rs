@@ -271,6 +271,8 @@ pub enum DeviceChange {
         id: DeviceId,
         /// The version it was read at.
         from_version: u64,
+        /// When it went.
+        at: Timestamp,
     },
 }
 

@@ -9,6 +9,7 @@ use axum::{
 use livewatt_domain::{
     SignedDuration, Timestamp,
     energy::{Place, Resolution},
+    id::LocationId,
     kind::DeviceKind,
     money::Currency,
     production::Period,
@@ -16,7 +17,8 @@ use livewatt_domain::{
     zone::Zone,
 };
 use livewatt_engine::statistics::{
-    Charge, Charged, ChargingBucket, ChargingQuery, ContractSession, DeviceEnergy, HistoryQuery,
+    Charge, Charged, ChargingBucket, ChargingQuery, ContractSession, DeviceEnergy, EarningsBucket,
+    HistoryQuery,
 };
 use serde::Serialize;
 
@@ -95,6 +97,38 @@ fn told<T>(charged: Charged<T>) -> Told<T> {
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?.ok()?)));
     (headers.collect(), Json(charged.rows))
+}
+
+/// What inverters produced.
+#[derive(Debug, Serialize)]
+pub(crate) struct Earnings {
+    data: Vec<EarningsBucket>,
+}
+
+/// `GET /users/{userId}/statistics/production`
+pub(crate) async fn earnings(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathArg(user): PathArg,
+    args: QueryArgs,
+) -> ApiResult<Json<Earnings>> {
+    let user = user_arg(user)?;
+    let engine = state.engine();
+    engine.expect_user(caller.client_id, &user).await?;
+    let (from, to) = time(&args, "from", "to", &state)?;
+    let query = ChargingQuery {
+        client: caller.client_id,
+        user,
+        kind: DeviceKind::Inverter,
+        device: args.one("inverterId")?,
+        location: location(&args)?,
+        from,
+        to,
+    };
+    let resolution = resolution(&args, Resolution::Day)?;
+    let place = zone(&args)?.unwrap_or(Place::UTC);
+    let data = engine.production_earnings(query, resolution, &place);
+    Ok(Json(Earnings { data: data.await? }))
 }
 
 /// `GET /inverters/{inverterId}/statistics`
@@ -188,20 +222,24 @@ async fn charging_query(
         }
         None => return Err(ApiError::invalid("type", "is missing")),
     };
-    let location = args.one("locationId")?.map(|text| {
-        let message = "must be the ID of a location";
-        text.parse()
-            .map_err(|_| ApiError::invalid("locationId", message))
-    });
     Ok(ChargingQuery {
         client: caller.client_id,
         user,
         kind,
         device: args.one("id")?,
-        location: location.transpose()?,
+        location: location(args)?,
         from,
         to,
     })
+}
+
+fn location(args: &QueryArgs) -> ApiResult<Option<LocationId>> {
+    let location = args.one("locationId")?.map(|text| {
+        let message = "must be the ID of a location";
+        text.parse()
+            .map_err(|_| ApiError::invalid("locationId", message))
+    });
+    location.transpose()
 }
 
 /// From when until when; without an end until now, without a beginning a day before.

@@ -31,6 +31,11 @@ pub(super) fn add(schemas: Schemas) -> Schemas {
         .with("Spread", spread())
         .with("ChargingStatistics", statistics())
         .with("ChargingStatisticsList", list_of("ChargingStatistics"))
+        .with("ProductionStatistics", earnings())
+        .with(
+            "ProductionStatisticsList",
+            sent(vec![("data", list_of("ProductionStatistics").into())]),
+        )
         .with("SessionStatistics", session())
         .with("SessionsStatisticsList", list_of("SessionStatistics"))
         .with("InverterStatistics", sent(production()))
@@ -108,6 +113,24 @@ fn statistics() -> ObjectBuilder {
     let mut properties = of_charging();
     properties.push(("date", text("When the bucket begins")));
     sent(properties)
+}
+
+fn earnings() -> ObjectBuilder {
+    sent(vec![
+        ("date", text("When the bucket begins")),
+        ("kw", of("Spread")),
+        ("kwhSum", number("Energy, kWh")),
+        ("price", of("Spread")),
+        (
+            "earningsSum",
+            maybe_number("What it was worth; null if a part of it has no price"),
+        ),
+        (
+            "currency",
+            maybe_text("ISO 4217 code; null without earnings, or if not known"),
+        ),
+        ("unpricedKwh", number("Energy without a price, kWh")),
+    ])
 }
 
 fn session() -> ObjectBuilder {

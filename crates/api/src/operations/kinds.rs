@@ -9,8 +9,8 @@ use axum::{
 use livewatt_domain::kind::DeviceKind;
 
 use super::{
-    Answer, Auth, BAD_INPUT, Content, HISTORY, NO_CONTENT, NO_DEVICE, Operation, PAGE, PRODUCTION,
-    actions::action_rows, ok,
+    Answer, Auth, BAD_INPUT, Content, DEVICE, DEVICES, HISTORY, NO_CONTENT, NO_DEVICE, Operation,
+    PRODUCTION, actions::action_rows, ok,
 };
 use crate::{
     extract::{Caller, JsonBody, PathArg, QueryArgs},
@@ -127,29 +127,32 @@ pub(super) fn device_rows(kind: DeviceKind) -> Vec<Operation> {
             Method::GET,
             format!("/{plural}"),
             format!("List {plural}"),
-            get(move |s: S, c: Caller, p: PageArgs| devices::list(kind, s, c, p)),
+            get(move |s: S, c: Caller, p: PageArgs, q: QueryArgs| devices::list(kind, s, c, p, q)),
         )
-        .query(PAGE)
-        .answers([ok(names.page_schema)]),
+        .query(DEVICES)
+        .answers([ok(names.page_schema), BAD_INPUT]),
         Operation::new(
             names.list_of_user,
             Method::GET,
             format!("/users/{{userId}}/{plural}"),
             format!("List {plural} of a user"),
-            get(move |s: S, c: Caller, u: PathArg, p: PageArgs| {
-                devices::list_of_user(kind, s, c, u, p)
-            }),
+            get(
+                move |s: S, c: Caller, u: PathArg, p: PageArgs, q: QueryArgs| {
+                    devices::list_of_user(kind, s, c, u, p, q)
+                },
+            ),
         )
-        .query(PAGE)
-        .answers([ok(names.page_schema)]),
+        .query(DEVICES)
+        .answers([ok(names.page_schema), BAD_INPUT]),
         Operation::new(
             names.get,
             Method::GET,
             one.clone(),
             format!("Get a {name}"),
-            get(move |s: S, c: Caller, id: PathArg| devices::get(kind, s, c, id)),
+            get(move |s: S, c: Caller, id: PathArg, q: QueryArgs| devices::get(kind, s, c, id, q)),
         )
-        .answers([ok(names.schema), NO_DEVICE]),
+        .query(DEVICE)
+        .answers([ok(names.schema), BAD_INPUT, NO_DEVICE]),
         Operation::new(
             names.refresh_hint,
             Method::POST,

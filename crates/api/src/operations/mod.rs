@@ -176,11 +176,18 @@ const fn required(query: Query) -> Query {
 }
 
 const PAGE_SIZE: Query = whole("pageSize", "Records on a page, 1 to 500; default 50", "50");
-const PAGE: &[Query] = &[
-    text("after", "Cursor: the next page (older records)"),
-    text("before", "Cursor: the previous page (newer records)"),
-    PAGE_SIZE,
-];
+const AFTER: Query = text("after", "Cursor: the next page (older records)");
+const BEFORE: Query = text("before", "Cursor: the previous page (newer records)");
+const PAGE: &[Query] = &[AFTER, BEFORE, PAGE_SIZE];
+const AS_OF: Query = Query {
+    kind: QueryKind::Moment("2026-03-02T06:00:00Z"),
+    ..text(
+        "asOf",
+        "Moment: as it was then, for as long as events are kept; as it is if absent",
+    )
+};
+const DEVICE: &[Query] = &[AS_OF];
+const DEVICES: &[Query] = &[AFTER, BEFORE, PAGE_SIZE, AS_OF];
 const EVENTS: &[Query] = &[text("after", "Cursor: events after this one"), PAGE_SIZE];
 const STREAM: &[Query] = &[text(
     "after",
@@ -246,6 +253,14 @@ const CHARGING: &[Query] = &[
         "utcOffset",
         "Hours ahead of UTC; the old way to name a zone, for days and longer buckets",
     ),
+];
+const EARNINGS: &[Query] = &[
+    since("from", "Moment; 24 hours before `to` if absent"),
+    until("to", "Moment; now if absent"),
+    RESOLUTION,
+    ZONE,
+    text("inverterId", "This inverter only"),
+    text("locationId", "What was produced at this Location only"),
 ];
 const PRICES: &[Query] = &[
     required(since("from", "Moment in the first quarter hour")),

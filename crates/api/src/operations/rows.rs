@@ -6,9 +6,9 @@ use axum::{
 };
 
 use super::{
-    ASSET_TYPES, Answer, Auth, BAD_INPUT, CHARGES, CHARGING, Content, EVENTS, EVENTS_GONE,
-    NO_CONTENT, NO_USER, NO_WEBHOOK, Operation, PAGE, REPORT, SESSIONS, STREAM, TOO_MANY_ATTEMPTS,
-    ok, refusal,
+    ASSET_TYPES, Answer, Auth, BAD_INPUT, CHARGES, CHARGING, Content, EARNINGS, EVENTS,
+    EVENTS_GONE, NO_CONTENT, NO_USER, NO_WEBHOOK, Operation, PAGE, REPORT, SESSIONS, STREAM,
+    TOO_MANY_ATTEMPTS, ok, refusal,
 };
 use crate::handlers::{
     events, freshness, health, linking, ocpp, push, server, statistics, token, users, webhooks,
@@ -267,6 +267,20 @@ pub(super) fn statistics_rows() -> Vec<Operation> {
         )
         .query(CHARGES)
         .answers([ok("ChargeList"), BAD_INPUT, NO_USER])
+        .beside_contract(),
+        Operation::new(
+            "getProductionStatistics",
+            Method::GET,
+            "/users/{userId}/statistics/production",
+            "What inverters produced, and what it was worth, by the bucket",
+            get(statistics::earnings),
+        )
+        .query(EARNINGS)
+        .answers([
+            ok("ProductionStatisticsList"),
+            BAD_INPUT,
+            refusal(404, "User, asset or location not found"),
+        ])
         .beside_contract(),
     ]
 }

@@ -37,6 +37,15 @@ impl Spread {
             mean: sum.mean_kw().map(rounded),
         }
     }
+
+    /// The price of a kWh.
+    pub(super) fn of_price(total: &Total) -> Self {
+        Self {
+            min: Some(costs::price(total.min)),
+            max: Some(costs::price(total.max)),
+            mean: Some(costs::price(total.mean)),
+        }
+    }
 }
 
 /// What buckets and sessions of the contract say of money.
@@ -56,11 +65,7 @@ pub struct ContractCost {
 impl From<Total> for ContractCost {
     fn from(total: Total) -> Self {
         Self {
-            price: Spread {
-                min: Some(costs::price(total.min)),
-                max: Some(costs::price(total.max)),
-                mean: Some(costs::price(total.mean)),
-            },
+            price: Spread::of_price(&total),
             cost_sum: costs::amount(total.amount),
             // Nothing is shifted yet.
             non_smart_price: Spread::default(),

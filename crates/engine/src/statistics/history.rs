@@ -113,7 +113,7 @@ impl Engine {
         // Whole buckets, so that coverage is a share of all of each.
         let from = resolution.start(from, &place);
         let quarters = self.store.quarters(vec![device_id], from, to).await?;
-        let priced = self.priced(client, quarters).await?;
+        let priced = self.priced(client, quarters, Flow::Taken).await?;
         let mut buckets: BTreeMap<(Flow, Timestamp), Gathered> = BTreeMap::new();
         for priced in priced {
             let is_paid = priced.is_paid();

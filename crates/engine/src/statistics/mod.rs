@@ -1,11 +1,12 @@
-//! What flowed, and what was charged: the history of a device, charging statistics of a user by the
-//! bucket, and charging sessions. Always from what was summed up when it was told.
+//! What flowed, what was charged and what was produced: the history of a device, statistics of a user
+//! by the bucket, and charging sessions. Always from what was summed up when it was told.
 //!
 //! Prices are joined to it here, and nowhere before. Energy whose price is not known has no cost,
 //! which is not a cost of zero.
 
 mod buckets;
 mod costs;
+mod earnings;
 mod history;
 mod prices;
 mod production;
@@ -13,13 +14,14 @@ mod sessions;
 
 pub use buckets::{Charged, ChargingBucket, ContractCost, Spread};
 pub use costs::{CostSource, EnergyCost, PriceSpread};
+pub use earnings::EarningsBucket;
 pub use history::{DeviceEnergy, FlowHistory, HistoryBucket, HistoryQuery};
 pub use production::ProductionStatistics;
 pub use sessions::{Charge, ChargeReading, ContractSession, Energy};
 
 use livewatt_domain::{
     Timestamp,
-    energy::{Place, Resolution},
+    energy::{Flow, Place, Resolution},
     id::{ClientId, DeviceId, LocationId, UserId},
     kind::DeviceKind,
 };
@@ -66,7 +68,7 @@ impl Engine {
         } = query;
         let devices = self.devices_asked_about(query).await?;
         let quarters = self.store.quarters(devices, from, to).await?;
-        let mut priced = self.priced(client, quarters).await?;
+        let mut priced = self.priced(client, quarters, Flow::Taken).await?;
         priced.retain(|quarter| location.is_none() || quarter.location == location);
         Ok(buckets::charging(&priced, resolution, place))
     }

@@ -39,16 +39,22 @@ impl PricedQuarter {
 
     /// Whether energy flowed that somebody pays for: into the device, as its tariff means it.
     pub(super) fn is_paid(&self) -> bool {
-        self.quarter.flow == Flow::Taken && self.quarter.sum.kwh > 0.0
+        self.has(Flow::Taken)
+    }
+
+    /// Whether energy flowed this way.
+    pub(super) fn has(&self, flow: Flow) -> bool {
+        self.quarter.flow == flow && self.quarter.sum.kwh > 0.0
     }
 }
 
 impl Engine {
-    /// Says of each quarter hour where it flowed, and what a kWh cost.
+    /// Says of each quarter hour where it flowed, and of what flowed in a direction, what a kWh cost.
     pub(super) async fn priced(
         &self,
         client: ClientId,
         quarters: Vec<Quarter>,
+        flow: Flow,
     ) -> EngineResult<Vec<PricedQuarter>> {
         let first = quarters.iter().map(|quarter| quarter.start).min();
         let last = quarters.iter().map(|quarter| quarter.start).max();
@@ -60,7 +66,7 @@ impl Engine {
         let stays = self.store.stays(devices, first, quarter_end(last)).await?;
         let mut priced = located(quarters, stays);
         let mut asked: BTreeMap<LocationId, BTreeSet<Timestamp>> = BTreeMap::new();
-        for quarter in priced.iter().filter(|quarter| quarter.is_paid()) {
+        for quarter in priced.iter().filter(|quarter| quarter.has(flow)) {
             if let Some(location) = quarter.location {
                 let starts = asked.entry(location).or_default();
                 starts.insert(quarter.quarter.start);
@@ -69,7 +75,7 @@ impl Engine {
         for (location, starts) in asked {
             let known = self.prices_at(client, location, starts).await?;
             for quarter in &mut priced {
-                if quarter.location == Some(location) && quarter.is_paid() {
+                if quarter.location == Some(location) && quarter.has(flow) {
                     quarter.price = known.get(&quarter.quarter.start).cloned();
                 }
             }

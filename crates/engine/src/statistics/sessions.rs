@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use livewatt_domain::{
     Timestamp,
-    energy::{FlowSum, quarter_end, quarter_of},
+    energy::{Flow, FlowSum, quarter_end, quarter_of},
     id::{ChargingSessionId, ClientId, DeviceId, LocationId, UserId},
     kind::DeviceKind,
     session::{ChargingSession, Closed, Gap, Opened, pair},
@@ -272,7 +272,7 @@ impl Engine {
             None => Vec::new(),
         };
         let mut by_device: HashMap<DeviceId, Vec<PricedQuarter>> = HashMap::new();
-        for priced in self.priced(client, quarters).await? {
+        for priced in self.priced(client, quarters, Flow::Taken).await? {
             if priced.is_paid() {
                 let of_device = by_device.entry(priced.quarter.device_id).or_default();
                 of_device.push(priced);

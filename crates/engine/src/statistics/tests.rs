@@ -18,8 +18,10 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::{
+    Spread,
     buckets::charging,
     costs::EnergyCost,
+    earnings::earnings,
     prices::{PricedQuarter, located, told},
     sessions::priced_session,
 };
@@ -434,6 +436,38 @@ fn slow_days(story: &Story, currency: Option<Currency>) -> (BTreeMap<String, (f6
     (days, left_out)
 }
 
+/// What was produced in a local day, by a look at each quarter hour: energy, energy without a price,
+/// and worth by currency.
+#[derive(Debug, Default)]
+struct SlowDay {
+    kwh: f64,
+    unpriced: f64,
+    worth: BTreeMap<Option<Currency>, Decimal>,
+    prices: Vec<Decimal>,
+    kw: Vec<f64>,
+}
+
+fn slow_production(story: &Story) -> BTreeMap<String, SlowDay> {
+    let zone: Zone = story.zone.parse().unwrap();
+    let mut days = BTreeMap::<String, SlowDay>::new();
+    for (start, kwh) in story.quarters.iter().filter(|(_, kwh)| *kwh > 0.0) {
+        let local = start.to_zoned(zone.rules().clone());
+        let day = days.entry(local.strftime("%F").to_string()).or_default();
+        day.kwh += kwh;
+        day.kw.push(kwh * 4.0);
+        let here = slow_place(&story.stays, *start);
+        let site = story.sites.iter().find(|(id, _)| Some(*id) == here);
+        match site.and_then(|(_, site)| slow_price(site, *start)) {
+            Some((price, currency)) => {
+                day.prices.push(price);
+                *day.worth.entry(currency).or_default() += Decimal::try_from(*kwh).unwrap() * price;
+            }
+            None => day.unpriced += kwh,
+        }
+    }
+    days
+}
+
 fn is_near(one: f64, other: f64, by: f64) -> bool {
     (one - other).abs() <= by
 }
@@ -476,6 +510,63 @@ proptest! {
             // Each row is rounded to a millionth.
             let is_same = is_near(kwh, whole.0, 2e-4) && is_near(cost, whole.1, 2e-4);
             prop_assert!(is_same, "{resolution:?}: {kwh} {cost} {whole:?}");
+        }
+    }
+
+    /// What was produced is told whole. It has a worth, the sum of energy by price, if all of it has
+    /// a price in one currency, and none otherwise.
+    #[test]
+    fn earnings_are_those_of_the_obvious_way(story in story()) {
+        let zone: Zone = story.zone.parse().unwrap();
+        let place = Place::from(zone.clone());
+        let mut priced = price_story(&story);
+        for quarter in &mut priced {
+            quarter.quarter.flow = Flow::Given;
+        }
+        // What an inverter takes is no production.
+        let mut taken = quarter(priced.first().map_or(at("2026-01-01T00:00Z"), |q| q.quarter.start), 7.0);
+        taken.flow = Flow::Taken;
+        priced.push(PricedQuarter { quarter: taken, location: None, price: None });
+        let days = earnings(&priced, Resolution::Day, &place);
+        let slow = slow_production(&story);
+        prop_assert_eq!(days.len(), slow.len());
+        for (row, (day, slow)) in days.iter().zip(&slow) {
+            let local = row.date.to_zoned(zone.rules().clone());
+            prop_assert_eq!(&local.strftime("%F").to_string(), day);
+            prop_assert!(is_near(row.kwh_sum, slow.kwh, 1e-5), "{day}: {} {}", row.kwh_sum, slow.kwh);
+            prop_assert!(is_near(row.unpriced_kwh, slow.unpriced, 1e-5), "{day}: {row:?}");
+            let (least, most) = slow.kw.iter().fold((f64::MAX, f64::MIN), |(least, most), kw| {
+                (least.min(*kw), most.max(*kw))
+            });
+            prop_assert!(is_near(row.kw.min.unwrap(), least, 1e-5), "{day}: {row:?}");
+            prop_assert!(is_near(row.kw.max.unwrap(), most, 1e-5), "{day}: {row:?}");
+            // Energy below what counts is nowhere.
+            if slow.unpriced > 0.0 && slow.unpriced < 1e-6 {
+                continue;
+            }
+            let mut worth = slow.worth.iter();
+            match (worth.next(), worth.next()) {
+                (Some((currency, amount)), None) if slow.unpriced == 0.0 => {
+                    let (amount, told) = (f64::try_from(*amount).unwrap(), row.earnings_sum.unwrap());
+                    prop_assert!(is_near(told, amount, 1e-5), "{day}: {told} {amount}");
+                    prop_assert_eq!(row.currency, *currency);
+                    let extreme = |price: Option<&Decimal>| f64::try_from(*price.unwrap()).unwrap();
+                    prop_assert!(is_near(row.price.min.unwrap(), extreme(slow.prices.iter().min()), 1e-8));
+                    prop_assert!(is_near(row.price.max.unwrap(), extreme(slow.prices.iter().max()), 1e-8));
+                    prop_assert!(is_near(row.price.mean.unwrap(), amount / slow.kwh, 1e-5));
+                }
+                _ => {
+                    prop_assert_eq!(row.earnings_sum, None, "{}", day);
+                    prop_assert_eq!(row.price, Spread::default());
+                    prop_assert_eq!(row.currency, None);
+                }
+            }
+        }
+        let whole: f64 = days.iter().map(|row| row.kwh_sum).sum();
+        for resolution in Resolution::ALL {
+            let rows = earnings(&priced, resolution, &place);
+            let kwh: f64 = rows.iter().map(|row| row.kwh_sum).sum();
+            prop_assert!(is_near(kwh, whole, 2e-4), "{resolution:?}: {kwh} {whole}");
         }
     }
 }

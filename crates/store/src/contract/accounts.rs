@@ -143,6 +143,7 @@ pub async fn take_their_devices_along(store: Arc<dyn Store>) -> StoreResult<()> 
     unit.devices.push(DeviceChange::Delete {
         id: named.id,
         from_version: named.version,
+        at: minute(60),
     });
     story.store.commit(unit).await?;
     assert_eq!(story.store.find_account(story.account.id).await?, None);

@@ -236,6 +236,7 @@ pub async fn go_with_their_user_and_with_time(store: Arc<dyn Store>) -> StoreRes
     unit.devices.push(crate::DeviceChange::Delete {
         id: device.id,
         from_version: 1,
+        at: minute(60),
     });
     story.store.commit(unit).await?;
     assert!(story.found(&young).await?.is_some());

@@ -313,6 +313,7 @@ pub async fn histories_go_with_time_and_with_their_user(store: Arc<dyn Store>) -
     unit.devices.push(DeviceChange::Delete {
         id: device.id,
         from_version: device.version,
+        at: minute(60),
     });
     story.store.commit(unit).await?;
     let of_user = || {

@@ -18,6 +18,7 @@ pub mod locations;
 pub mod log;
 pub mod operation;
 pub mod paging;
+pub mod past;
 pub mod presence;
 pub mod private_postgres;
 pub mod production;
@@ -113,6 +114,11 @@ macro_rules! store_contract {
                 forwards_and_backwards_over_devices,
                 goes_on_from_rows_that_are_gone,
                 users_webhooks_and_locations;
+            past:
+                devices_are_as_their_events_say,
+                lists_are_of_the_devices_of_then,
+                what_is_dropped_is_not_made_up,
+                goes_with_its_user;
             log:
                 events_come_back_as_they_were,
                 belongs_to_one_client,

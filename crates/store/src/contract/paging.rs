@@ -73,6 +73,7 @@ pub async fn goes_on_from_rows_that_are_gone(store: Arc<dyn Store>) -> StoreResu
     unit.devices.push(DeviceChange::Delete {
         id: devices[3].id,
         from_version: 1,
+        at: super::minute(60),
     });
     story.store.commit(unit).await?;
     let after = list(PageFrom::After(key.clone())).await?;

@@ -139,6 +139,7 @@ pub async fn goes_with_its_inverter(store: Arc<dyn Store>) -> StoreResult<()> {
     unit.devices.push(DeviceChange::Delete {
         id: device.id,
         from_version: device.version,
+        at: minute(60),
     });
     story.store.commit(unit).await?;
     let find = || story.store.production(device.id, one.period);

@@ -230,6 +230,7 @@ pub async fn go_with_their_device_and_with_their_user(store: Arc<dyn Store>) -> 
     unit.devices.push(DeviceChange::Delete {
         id: first.id,
         from_version: 1,
+        at: minute(60),
     });
     story.store.commit(unit).await?;
     assert_eq!(story.planned(&one).await?, None);

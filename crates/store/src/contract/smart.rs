@@ -220,6 +220,7 @@ pub async fn goes_with_its_device_and_its_user(store: Arc<dyn Store>) -> StoreRe
     unit.devices.push(crate::DeviceChange::Delete {
         id: one.id,
         from_version: 1,
+        at: minute(60),
     });
     story.store.commit(unit).await?;
     assert_eq!(story.store.find_smart(one.id).await?, None);

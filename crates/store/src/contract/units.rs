@@ -113,6 +113,7 @@ pub async fn change_devices_only_from_the_version_read(store: Arc<dyn Store>) ->
     let delete = |from_version| DeviceChange::Delete {
         id: device.id,
         from_version,
+        at: minute(60),
     };
     for late in [change, delete(1)] {
         let refused = commit_change(&story, late).await;

@@ -5,7 +5,7 @@ use livewatt_domain::{client::Client, id::ClientId};
 use sqlx::PgConnection;
 
 use super::{
-    energy, log,
+    energy, log, past,
     statement::{Columns, execute, query_all, query_one, sql},
     users,
 };
@@ -86,6 +86,7 @@ pub(super) async fn delete(connection: &mut PgConnection, id: ClientId) -> Store
     users::lock_all(connection, id).await?;
     log::erase_client(connection, id).await?;
     energy::erase(connection, id, None).await?;
+    past::erase(connection, id, None).await?;
     let delete = sql("delete from clients where id = $1");
     Ok(execute(connection, delete.bind(id.0)).await? > 0)
 }

@@ -23,6 +23,7 @@ mod nodes;
 mod open;
 mod operation;
 mod paging;
+mod past;
 mod presence;
 mod production;
 mod sample_days;

@@ -27,6 +27,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0009_keep_hem_systems.sql"),
     include_str!("../../migrations/postgres/0010_keep_smart_charging.sql"),
     include_str!("../../migrations/postgres/0011_keep_schedules.sql"),
+    include_str!("../../migrations/postgres/0012_keep_gone_devices.sql"),
 ];
 
 /// The migrations that take something away, by their number, each with the oldest schema that a

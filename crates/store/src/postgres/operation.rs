@@ -62,7 +62,8 @@ pub(super) async fn remember(
         .map_err(unreadable("setting"))
 }
 
-/// Forgets delivery attempts, link sessions and actions that ended before a moment.
+/// Forgets delivery attempts, link sessions and actions that ended before a moment, and devices
+/// that went before.
 pub(super) async fn forget_before(
     connection: &mut PgConnection,
     moment: Timestamp,
@@ -74,6 +75,9 @@ pub(super) async fn forget_before(
                  (select id from link_sessions where expires_at < $1 order by id for update)"),
         sql("delete from actions where id in
                  (select id from actions where ended_at < $1 order by id for update)"),
+        sql("delete from gone_devices where (device_id, gone_at) in
+                 (select device_id, gone_at from gone_devices where gone_at < $1
+                  order by device_id, gone_at for update)"),
     ] {
         execute(connection, forget.bind(moment.as_millisecond())).await?;
     }

@@ -117,6 +117,20 @@ async fn all(connection: &mut PgConnection) -> StoreResult<Vec<Slice>> {
     .await
 }
 
+/// The numbers of all slices, oldest first.
+pub(super) async fn numbers(connection: &mut PgConnection) -> StoreResult<Vec<i64>> {
+    let slices = all(connection).await?;
+    Ok(slices.into_iter().map(|slice| slice.number).collect())
+}
+
+/// Of the slices those that can hold events of a moment or before.
+pub(super) async fn until(connection: &mut PgConnection, at: Timestamp) -> StoreResult<Vec<i64>> {
+    let slices = all(connection).await?.into_iter();
+    // A slice also takes events of the day before its own.
+    let until = slices.filter(|slice| slice.day <= day_of(at) + 1);
+    Ok(until.map(|slice| slice.number).collect())
+}
+
 /// Takes the oldest slice out of the log if it ended before `keep_from`, looking from `now`; returns
 /// whether it did. Its rows stay behind, for [`clear_away`].
 ///

@@ -30,16 +30,16 @@ use livewatt_domain::{
 
 use super::{
     PostgresStore, accounts, actions, ages, clients, devices, energy, exports, fences, fleet, hem,
-    links, locations, log, operation, presence, production, sample_days, schedules, slices, smart,
-    tariffs, users, webhooks,
+    links, locations, log, operation, past, presence, production, sample_days, schedules, slices,
+    smart, tariffs, users, webhooks,
 };
 use crate::{
     AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, Cluster, ExportBehind,
     ExportStep, Fences, FleetAccount, FleetDevice, LaneStep, LocationChange, LocationPatch,
     LocationPrices, LocationPricing, LogPage, LogQuery, LostDevice, MarketUpload, Page,
-    PageRequest, PendingOf, PresenceFlush, ProductionDue, Quarter, SealedCredentials, Store,
-    StoreFigures, StoreResult, StoredAction, StoredSchedule, StoredSmart, StoredToken, UnitOfWork,
-    User, flush,
+    PageRequest, PastDevice, PendingOf, PresenceFlush, ProductionDue, Quarter, SealedCredentials,
+    Store, StoreFigures, StoreResult, StoredAction, StoredSchedule, StoredSmart, StoredToken,
+    UnitOfWork, User, flush,
 };
 
 #[async_trait]
@@ -224,6 +224,28 @@ impl Store for PostgresStore {
     ) -> StoreResult<Page<Device>> {
         let mut connection = self.read().await?;
         devices::list(&mut connection, client, user.as_ref(), kind, &page).await
+    }
+
+    async fn find_past_device(
+        &self,
+        client: ClientId,
+        id: DeviceId,
+        at: Timestamp,
+    ) -> StoreResult<Option<PastDevice>> {
+        let mut connection = self.read().await?;
+        past::find(&mut connection, client, id, at).await
+    }
+
+    async fn list_past_devices(
+        &self,
+        client: ClientId,
+        user: Option<UserId>,
+        kind: DeviceKind,
+        at: Timestamp,
+        page: PageRequest,
+    ) -> StoreResult<Page<PastDevice>> {
+        let mut connection = self.read().await?;
+        past::list(&mut connection, client, user.as_ref(), kind, at, &page).await
     }
 
     async fn find_action(

@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 use super::{
     energy, log,
     paging::{KeyType, Listing},
+    past,
     statement::{Columns, execute, query_one, sql},
 };
 use crate::{
@@ -97,6 +98,7 @@ pub(super) async fn delete(
     }
     log::erase_user(connection, client, user).await?;
     energy::erase(connection, client, Some(user)).await?;
+    past::erase(connection, client, Some(user)).await?;
     let delete = sql("delete from users where client_id = $1 and id = $2");
     Ok(execute(connection, delete.bind(client.0).bind(user.as_str())).await? > 0)
 }

@@ -5,7 +5,7 @@ use livewatt_domain::{client::Client, id::ClientId};
 use rusqlite::{Connection, params};
 
 use super::{
-    energy, log,
+    energy, log, past,
     statement::{Columns, execute, exists, query_all, query_one},
 };
 use crate::{error::StoreResult, types::StoredToken};
@@ -77,6 +77,7 @@ pub(super) fn rotate_secret(
 pub(super) fn delete(connection: &Connection, id: ClientId) -> StoreResult<bool> {
     log::erase_client(connection, id)?;
     energy::erase(connection, id, None)?;
+    past::erase(connection, id, None)?;
     Ok(execute(
         connection,
         "delete from clients where id = ?",

@@ -11,6 +11,7 @@ use rusqlite::{Connection, ToSql, params};
 use super::{
     fleet,
     paging::Listing,
+    past,
     statement::{Columns, execute, json, query_all, query_one, signed, uuid_key},
 };
 use crate::{
@@ -134,7 +135,12 @@ pub(super) fn change(connection: &Connection, change: &DeviceChange) -> StoreRes
             device,
             from_version,
         } => update(connection, device, *from_version),
-        DeviceChange::Delete { id, from_version } => {
+        DeviceChange::Delete {
+            id,
+            from_version,
+            at,
+        } => {
+            past::note(connection, *id, *at)?;
             let deleted = execute(
                 connection,
                 "delete from devices where id = ? and version = ?",

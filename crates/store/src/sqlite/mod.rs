@@ -20,6 +20,7 @@ mod log;
 mod open;
 mod operation;
 mod paging;
+mod past;
 mod production;
 mod readers;
 mod schedules;

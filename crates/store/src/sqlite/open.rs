@@ -36,6 +36,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0014_keep_hem_systems.sql"),
     include_str!("../../migrations/sqlite/0015_keep_smart_charging.sql"),
     include_str!("../../migrations/sqlite/0016_keep_schedules.sql"),
+    include_str!("../../migrations/sqlite/0017_keep_gone_devices.sql"),
 ];
 
 /// Statements kept prepared per connection: about as many as there are.

@@ -62,7 +62,8 @@ pub(super) fn remember(connection: &Connection, name: &str, value: &str) -> Stor
         .map_err(unreadable("setting"))
 }
 
-/// Forgets delivery attempts, link sessions and actions that ended before a moment.
+/// Forgets delivery attempts, link sessions and actions that ended before a moment, and devices
+/// that went before.
 pub(super) fn forget_before(connection: &Connection, moment: Timestamp) -> StoreResult<()> {
     let moment = params![moment.as_millisecond()];
     execute(
@@ -76,5 +77,10 @@ pub(super) fn forget_before(connection: &Connection, moment: Timestamp) -> Store
         moment,
     )?;
     execute(connection, "delete from actions where ended_at < ?", moment)?;
+    execute(
+        connection,
+        "delete from gone_devices where gone_at < ?",
+        moment,
+    )?;
     Ok(())
 }

@@ -59,6 +59,17 @@ pub(super) fn above(connection: &Connection, after: Position) -> StoreResult<Vec
     )
 }
 
+/// The slices that can hold events of a moment or before, the newest first.
+pub(super) fn until(connection: &Connection, at: Timestamp) -> StoreResult<Vec<String>> {
+    // A slice also takes events of the day before its own.
+    query_all(
+        connection,
+        "select name from event_slices where day <= ? order by first_position desc",
+        [day_of(at) + 1],
+        |columns| columns.take(),
+    )
+}
+
 /// All slices.
 pub(super) fn all(connection: &Connection) -> StoreResult<Vec<String>> {
     above(connection, Position(0))
@@ -149,7 +160,8 @@ fn create(connection: &Connection, at: Timestamp, first: Position) -> StoreResul
         [first.0 - 1],
     )?;
     // The first index serves the readers of a client's log, and of one lane of it, without a look
-    // at the rows; the second serves erasure.
+    // at the rows; the second serves erasure and
+    // the past of one device, whose lane is its hash.
     connection.execute_batch(&format!(
         "create table {name} (
              position       integer primary key,
@@ -164,7 +176,7 @@ fn create(connection: &Connection, at: Timestamp, first: Position) -> StoreResul
              body           text not null
          ) strict;
          create index {name}_by_client on {name} (client_id, position, lane_hash);
-         create index {name}_by_user on {name} (client_id, user_id);"
+         create index {name}_by_user on {name} (client_id, user_id, lane_hash);"
     ))?;
     execute(
         connection,

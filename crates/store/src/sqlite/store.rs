@@ -28,15 +28,16 @@ use livewatt_domain::{
 
 use super::{
     SqliteStore, accounts, actions, ages, clients, commit, devices, energy, exports, fleet, hem,
-    links, locations, log, operation, production, schedules, slices, smart, tariffs, users,
+    links, locations, log, operation, past, production, schedules, slices, smart, tariffs, users,
     webhooks,
 };
 use crate::{
     AccountsOf, AgeHour, AgeQuery, AgeState, BreachList, BudgetUsage, ExportBehind, ExportStep,
     Fences, FleetAccount, FleetDevice, LaneStep, LocationChange, LocationPatch, LocationPrices,
-    LocationPricing, LogPage, LogQuery, LostDevice, MarketUpload, Page, PageRequest, PendingOf,
-    PresenceFlush, ProductionDue, Quarter, SealedCredentials, Store, StoreError, StoreFigures,
-    StoreResult, StoredAction, StoredSchedule, StoredSmart, StoredToken, UnitOfWork, User, flush,
+    LocationPricing, LogPage, LogQuery, LostDevice, MarketUpload, Page, PageRequest, PastDevice,
+    PendingOf, PresenceFlush, ProductionDue, Quarter, SealedCredentials, Store, StoreError,
+    StoreFigures, StoreResult, StoredAction, StoredSchedule, StoredSmart, StoredToken, UnitOfWork,
+    User, flush,
 };
 
 /// Rows of dropped slices deleted in one go: some tens of milliseconds.
@@ -209,6 +210,27 @@ impl Store for SqliteStore {
         page: PageRequest,
     ) -> StoreResult<Page<DeviceText>> {
         self.read(move |c| devices::list_texts(c, client, user.as_ref(), kind, &page))
+            .await
+    }
+
+    async fn find_past_device(
+        &self,
+        client: ClientId,
+        id: DeviceId,
+        at: Timestamp,
+    ) -> StoreResult<Option<PastDevice>> {
+        self.read_row(move |c| past::find(c, client, id, at)).await
+    }
+
+    async fn list_past_devices(
+        &self,
+        client: ClientId,
+        user: Option<UserId>,
+        kind: DeviceKind,
+        at: Timestamp,
+        page: PageRequest,
+    ) -> StoreResult<Page<PastDevice>> {
+        self.read(move |c| past::list(c, client, user.as_ref(), kind, at, &page))
             .await
     }
 

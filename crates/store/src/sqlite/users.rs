@@ -7,6 +7,7 @@ use rusqlite::{Connection, params, types::Value};
 use super::{
     energy, log,
     paging::Listing,
+    past,
     statement::{Columns, execute, query_one},
 };
 use crate::{
@@ -69,6 +70,7 @@ pub(super) fn delete(
 ) -> StoreResult<bool> {
     log::erase_user(connection, client, user)?;
     energy::erase(connection, client, Some(user))?;
+    past::erase(connection, client, Some(user))?;
     let deleted = execute(
         connection,
         "delete from users where client_id = ? and id = ?",

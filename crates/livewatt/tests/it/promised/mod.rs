@@ -9,19 +9,17 @@ mod stage;
 
 /// What is served only after the merge of the branches that make it. Who merges one deletes its
 /// group here; the tests then ask for all that was in it.
-const AFTER_THE_MERGE: &[Group] = &[
-    Group {
-        operations: &[
-            "getVehiclesVehicleidSmartchargingplans",
-            "getVehiclesVehicleidSmartchargingpolicy",
-            "updateVehicleSmartChargingPolicy",
-            "vehicleCreateSmartOverride",
-            "vehicleEndSmartOverride",
-            "getVehiclesVehicleidSmartchargingstatus",
-        ],
-        event: "user:vehicle:smart-charging-status-updated",
-    },
-];
+const AFTER_THE_MERGE: &[Group] = &[Group {
+    operations: &[
+        "getVehiclesVehicleidSmartchargingplans",
+        "getVehiclesVehicleidSmartchargingpolicy",
+        "updateVehicleSmartChargingPolicy",
+        "vehicleCreateSmartOverride",
+        "vehicleEndSmartOverride",
+        "getVehiclesVehicleidSmartchargingstatus",
+    ],
+    event: "user:vehicle:smart-charging-status-updated",
+}];
 
 /// What comes together.
 struct Group {

@@ -23,7 +23,7 @@ use crate::{
         devices::{self, Locked},
         energy, fences, hem, letters, links, log,
         open::SLICE_LOCKS,
-        production, schedules, smart,
+        past, production, schedules, smart,
         statement::{begin_with, commit},
     },
     schedules::ScheduleChange,
@@ -300,10 +300,12 @@ async fn write_rows<'a, I: Iterator<Item = &'a UnitOfWork>>(
         match change {
             DeviceChange::Insert(device) => inserted.push(device),
             DeviceChange::Update { device, .. } => updated.push(device),
-            DeviceChange::Delete { id, .. } => deleted.push(id.0),
+            DeviceChange::Delete { id, at, .. } => deleted.push((id.0, *at)),
         }
     }
     if !deleted.is_empty() {
+        past::note(connection, &deleted).await?;
+        let deleted = deleted.into_iter().map(|(id, _)| id).collect();
         devices::delete(connection, deleted).await?;
     }
     if !updated.is_empty() {
@@ -399,7 +401,9 @@ impl DeviceChange {
                 device,
                 from_version,
             } => Some((device.id, *from_version)),
-            Self::Delete { id, from_version } => Some((*id, *from_version)),
+            Self::Delete {
+                id, from_version, ..
+            } => Some((*id, *from_version)),
         }
     }
 }

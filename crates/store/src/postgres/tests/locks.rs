@@ -56,6 +56,7 @@ async fn a_unit_of_a_group_fails_alone() {
     late.devices.push(DeviceChange::Delete {
         id: other.id,
         from_version: 9,
+        at: minute(60),
     });
     let mut fenced = insert(&story.vehicle(8));
     fenced.fence = fenced.fence.map(|fence| Fence {
