@@ -14,6 +14,7 @@ use crate::{
     id::{ClientId, DeviceId, EventId, UserId},
     kind::DeviceKind,
     production::{InverterStatistics, Production},
+    smart::Smart,
     time::wire,
     vendor::VendorName,
 };
@@ -51,6 +52,8 @@ pub fn hem_event_name(what: DeviceEvent) -> String {
 
 /// An action was made, or became something else.
 pub const ACTION_UPDATED: &str = "user:vendor-action:updated";
+/// The smart charging of a vehicle stands otherwise.
+pub const SMART_UPDATED: &str = "user:vehicle:smart-charging-status-updated";
 /// Dead credentials of a vendor account.
 pub const CREDENTIALS_INVALIDATED: &str = "user:credentials:invalidated";
 /// What flowed to or from a device in the past turned out otherwise. Not an event of the contract.
@@ -188,6 +191,34 @@ impl EventMaker<'_> {
             &action.user_id,
             None,
             ACTION_UPDATED.to_owned(),
+            body,
+        ))
+    }
+
+    /// The smart charging of a vehicle became what it is from what it was. `None` if nothing changed but
+    /// when it was last looked at.
+    pub fn smart_updated(&self, device: &Device, before: &Smart, now: &Smart) -> Option<Event> {
+        if device.kind() != DeviceKind::Vehicle {
+            return None;
+        }
+        let members = |smart: &Smart| match json!(smart.document(device)) {
+            Value::Object(members) => members,
+            _ => Map::new(),
+        };
+        let now = members(now);
+        let updated_fields = changed_paths(&members(before), &now);
+        if updated_fields.iter().all(|path| path == "updatedAt") {
+            return None;
+        }
+        let mut body = self.envelope(SMART_UPDATED);
+        body.insert("user".into(), json!({ "id": device.user_id }));
+        body.insert("smartChargingStatus".into(), Value::Object(now));
+        body.insert("updatedFields".into(), json!(updated_fields));
+        Some(self.event(
+            device.client_id,
+            &device.user_id,
+            None,
+            SMART_UPDATED.to_owned(),
             body,
         ))
     }

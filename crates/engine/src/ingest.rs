@@ -222,6 +222,12 @@ impl Engine {
         for device in acted {
             self.see_to(id, device);
         }
+        let now = self.now();
+        for draft in &drafts.list {
+            if draft.from_version != Some(draft.device.version) {
+                self.smart.nudge(id, draft.device.id, now);
+            }
+        }
         let remaining = drafts.list.into_iter().filter(|draft| !draft.is_deleted);
         Ok(Some(remaining.map(|draft| draft.device).collect()))
     }

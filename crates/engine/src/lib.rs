@@ -98,6 +98,8 @@ pub struct Engine {
     deliveries: Deliveries,
     stations: Stations,
     actions: Actions,
+    /// The devices that are charged smartly, or overridden.
+    smart: Actions,
     feed: Feed,
     /// What exports the log; `None` if nothing does.
     export: Option<Export>,
@@ -197,6 +199,7 @@ impl Engine {
             deliveries,
             stations: Stations::default(),
             actions: Actions::default(),
+            smart: Actions::default(),
             feed: Feed::default(),
             export,
             known_tokens: KnownTokens::default(),

@@ -27,11 +27,14 @@ use livewatt_domain::{
 use livewatt_store::{ActionChange, PendingOf, StoreError, StoredAction, UnitOfWork};
 use serde_json::Value;
 
-pub(crate) use self::watch::Actions;
+pub(crate) use self::{
+    drive::{PAUSE, STEP_PARALLELISM},
+    watch::{Actions, Again},
+};
 use crate::{Engine, EngineError, EngineResult, cluster::Letter};
 
 /// How often something is decided anew about a device whose action changed since it was read.
-const MOST_TRIES: u32 = 5;
+pub(crate) const MOST_TRIES: u32 = 5;
 
 /// What came of withdrawing an action.
 #[derive(Debug, Clone, PartialEq)]
@@ -187,11 +190,12 @@ impl Engine {
         unit.actions.push(update(before, action));
     }
 
-    /// The action of a device is to be seen to, if the device is this node's; else its owner has a
-    /// letter.
+    /// A device, its action and its smart charging are to be seen to, if the device is this node's; else
+    /// its owner has a letter.
     pub(crate) fn see_to(&self, account: AccountId, device: livewatt_domain::id::DeviceId) {
         if self.owns(account) {
             self.actions.tell(account, device, self.now());
+            self.smart.tell(account, device, self.now());
         }
     }
 
@@ -218,11 +222,11 @@ pub(crate) fn update(before: &StoredAction, action: Action) -> ActionChange {
 
 /// Whether somebody else was faster, or the account is another node's since: it is to be decided
 /// anew.
-fn is_overtaken(error: &EngineError) -> bool {
+pub(crate) fn is_overtaken(error: &EngineError) -> bool {
     error.is_conflict() || error.is_duplicate() || error.is_fenced()
 }
 
-fn require_control(device: &Device) -> EngineResult<()> {
+pub(crate) fn require_control(device: &Device) -> EngineResult<()> {
     let granted = device.document.path("scopes").and_then(Value::as_array);
     let is_granted = |scope: Scope| {
         granted.is_some_and(|granted| granted.iter().any(|name| name == scope.as_str()))

@@ -1,5 +1,5 @@
 //! The devices with a pending action, in memory: when each is to be seen to next. What is stored
-//! decides; this only says when to look.
+//! decides; this only says when to look. Those that are charged smartly are remembered likewise.
 //!
 //! Invariant: a device is seen to by at most one task at a time, which is what keeps a second command
 //! from being sent while one is under way.
@@ -73,6 +73,30 @@ impl Actions {
                 is_running: false,
                 is_told: false,
             }),
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// Something happened to a device: it is to be seen to at `now`, if it is one of those here.
+    pub(crate) fn nudge(&self, account: AccountId, device: DeviceId, now: Timestamp) {
+        let mut state = self.state();
+        let mut watches = state.accounts.get_mut(&account).into_iter().flatten();
+        let Some(watch) = watches.find(|watch| watch.device == device) else {
+            return;
+        };
+        watch.due_at = watch.due_at.min(now);
+        watch.is_told |= watch.is_running;
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// The same for all devices.
+    pub(crate) fn nudge_all(&self, now: Timestamp) {
+        let mut state = self.state();
+        for watch in state.accounts.values_mut().flatten() {
+            watch.due_at = watch.due_at.min(now);
+            watch.is_told |= watch.is_running;
         }
         drop(state);
         self.wake.notify_one();

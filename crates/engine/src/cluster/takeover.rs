@@ -47,6 +47,7 @@ impl Engine {
         self.load_fleet(taken).await?;
         self.load_webhooks(taken).await?;
         self.load_actions(taken).await?;
+        self.load_smart(taken).await?;
         if let Some(members) = &self.membership {
             members.inbox.notify_one();
         }
@@ -67,10 +68,12 @@ impl Engine {
         self.fleet.begin_leaving(given);
         self.deliveries.begin_leaving(given);
         self.actions.begin_leaving(given);
+        self.smart.begin_leaving(given);
         let is_busy = || {
             self.fleet.is_busy(given)
                 || self.deliveries.is_busy(given)
                 || self.actions.is_busy(given)
+                || self.smart.is_busy(given)
         };
         let drained = async {
             while is_busy() {
@@ -116,6 +119,7 @@ impl Engine {
         self.fleet.drop_partitions(gone);
         self.deliveries.drop_partitions(gone);
         self.actions.drop_partitions(gone);
+        self.smart.drop_partitions(gone);
         self.budgets.forget_partitions(gone);
     }
 }
