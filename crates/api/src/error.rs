@@ -137,6 +137,16 @@ impl ApiError {
                     "Action not found",
                     &format!("Could not find action {id}"),
                 ),
+                EngineError::PlanNotFound(id) => row(
+                    NOT_FOUND,
+                    "Smart charging plan not found",
+                    &format!("Could not find smart charging plan {id}"),
+                ),
+                EngineError::NoOverride => row(
+                    NOT_FOUND,
+                    "Smart override not found",
+                    "No smart override is active.",
+                ),
                 EngineError::ScopeMissing(Some(scope)) => row(
                     FORBIDDEN,
                     "Forbidden",

@@ -33,6 +33,7 @@ mod actions;
 mod energy;
 mod freshness;
 mod hem;
+mod smart;
 
 /// The API in OpenAPI 3.1.
 pub fn openapi() -> OpenApi {
@@ -318,7 +319,7 @@ fn components() -> Components {
         .with("LogEntry", log_entry())
         .add_sent::<age::BreachReason>()
         .add_sent::<age::Slowed>();
-    let schemas = hem::add(actions::add(energy::add(freshness::add(schemas))));
+    let schemas = smart::add(hem::add(actions::add(energy::add(freshness::add(schemas)))));
     let tokens = Flow::ClientCredentials(ClientCredentials::new("/oauth2/token", Scopes::new()));
     ComponentsBuilder::new()
         .schemas_from_iter(schemas.0)

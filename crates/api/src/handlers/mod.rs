@@ -12,6 +12,7 @@ pub(crate) mod market;
 pub(crate) mod ocpp;
 pub(crate) mod push;
 pub(crate) mod server;
+pub(crate) mod smart;
 pub(crate) mod statistics;
 pub(crate) mod tariffs;
 pub(crate) mod token;

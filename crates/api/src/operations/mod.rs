@@ -8,6 +8,7 @@ mod hem;
 mod kinds;
 mod places;
 mod rows;
+mod smart;
 
 use axum::{http::Method, routing::MethodRouter};
 use livewatt_domain::kind::DeviceKind;

@@ -33,6 +33,7 @@ mod production;
 mod proof;
 mod schema;
 mod secrets;
+mod smart;
 mod statistics;
 mod support;
 mod tour;

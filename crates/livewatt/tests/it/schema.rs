@@ -43,6 +43,7 @@ async fn known(world: &World) -> BTreeMap<String, Vec<String>> {
         ("stationId", "station-1"),
         ("tariffId", "home"),
         ("area", "NO1"),
+        ("smartChargingPlanId", "latest"),
     ] {
         known.insert(variable.to_owned(), vec![value.to_owned()]);
     }

@@ -229,6 +229,8 @@ impl Visit {
             | EngineError::UserNotFound(_)
             | EngineError::DeviceNotFound
             | EngineError::ActionNotFound(_)
+            | EngineError::PlanNotFound(_)
+            | EngineError::NoOverride
             | EngineError::ScopeMissing(_)
             | EngineError::ActionRefused { .. }
             | EngineError::LocationNotFound(_)

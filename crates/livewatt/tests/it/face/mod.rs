@@ -130,6 +130,7 @@ async fn paths(world: &World, operation: &Operation, webhook: &str) -> Vec<Strin
         ("tariffId", "home".to_owned()),
         ("area", "NO1".to_owned()),
         ("actionId", action(world).await),
+        ("smartChargingPlanId", "latest".to_owned()),
     ]);
     for (variable, kind) in [
         ("vehicleId", "vehicles"),

@@ -38,6 +38,7 @@ async fn names(world: &World, webhook: &str) -> BTreeMap<&'static str, Names> {
     add("tariffId", "home".to_owned(), "nothing");
     add("area", "NO1".to_owned(), "NO9");
     add("actionId", super::action(world).await, UNKNOWN_ID);
+    add("smartChargingPlanId", "latest".to_owned(), UNKNOWN_ID);
     for (variable, plural) in [
         ("vehicleId", "vehicles"),
         ("chargerId", "chargers"),
@@ -115,6 +116,8 @@ fn body_of(operation: &Operation) -> Option<Value> {
         "TargetMaxCurrent" => json!({ "maxCurrent": 8 }),
         "HVACSetPermanentHoldPayload" => json!({ "mode": "OFF" }),
         "SetBatteryOperationModePayload" => json!({ "operationMode": "IDLE" }),
+        "PartialVehicleSmartChargingPolicy" => json!({ "minimumChargeLimit": 10 }),
+        "OtherPrices" => json!({ "prices": [] }),
         "PartialLocation" => json!({ "name": "Mine" }),
         "LocationPricingSettings" => json!({ "currency": "NOK", "priceArea": null }),
         "LocationTariffInterval" => json!({ "tariffId": "home", "tariffIntervals": [] }),

@@ -286,7 +286,11 @@ impl World {
             let into_step = now.as_millisecond().rem_euclid(STEP.as_millis() as i64);
             let to_grid = STEP - SignedDuration::from_millis(into_step);
             let mut next = now.checked_add(to_grid).unwrap().min(end);
-            let due = [self.engine().next_poll_at(), self.engine().next_action_at()];
+            let due = [
+                self.engine().next_poll_at(),
+                self.engine().next_action_at(),
+                self.engine().next_charge_at(),
+            ];
             for due in due.into_iter().flatten().filter(|due| *due > now) {
                 next = next.min(due);
             }
@@ -307,6 +311,7 @@ impl World {
     /// Does all that is due now.
     pub async fn settle(&self) {
         while self.engine().place_due().await.unwrap() > 0 {}
+        self.engine().charge_due().await;
         self.engine().act_due().await;
         self.engine().poll_due().await;
         self.engine().productions_due().await.unwrap();
