@@ -653,6 +653,26 @@ def check_interventions(client, by_kind):
     client.refused(got, 404, intervention_id=str(uuid.uuid4()))
 
 
+def check_smart_charging(client, vehicles):
+    """Policies that are off, which any vehicle can have."""
+    for vehicle in vehicles:
+        about = {"vehicle_id": vehicle.id}
+        policy = client.call("vehicles.get_smart_charging_policy", **about)
+        expect(not policy.is_enabled, f"vehicles.get_smart_charging_policy: {policy}")
+        change = {"minimum_charge_limit": 10, "deadline": "06:30"}
+        policy = client.call("vehicles.update_smart_charging_policy", **about, **change)
+        expect(policy.minimum_charge_limit == 10 and policy.deadline == "06:30", f"{policy}")
+        embedded = client.call("vehicles.get", **about).smart_charging_policy
+        expect(embedded.deadline == "06:30", f"vehicles.get: {embedded}")
+        change = {"minimum_charge_limit": 100.5}
+        update = "vehicles.update_smart_charging_policy"
+        client.refused(update, 400, errors.ProblemError, **about, **change)
+        status = client.call("vehicles.get_smart_charging_status", **about)
+        expect(status.state.value == "DISABLED", f"vehicles.get_smart_charging_status: {status}")
+        expect(status.plan is None and status.smart_override is None, f"{status}")
+        client.refused("vehicles.end_smart_override", 404, errors.ProblemError, **about)
+
+
 def check_hem_systems(client, batteries):
     """The system that a battery is part of, and what flowed there; the client parses no list of them."""
     client.call("hems.list")
@@ -775,6 +795,7 @@ def drive(options):
     check_relinking(client, linked)
     check_interventions(client, by_kind)
     check_actions(client, by_kind)
+    check_smart_charging(client, by_kind["vehicle"])
     home = check_locations(client, options.user_id, by_kind)
     check_tariffs(client, home)
     check_schedules(client, options.user_id, by_kind, home)

@@ -142,6 +142,16 @@ impl ApiError {
                     "Schedule not found",
                     &format!("Could not find schedule {id}"),
                 ),
+                EngineError::PlanNotFound(id) => row(
+                    NOT_FOUND,
+                    "Smart charging plan not found",
+                    &format!("Could not find smart charging plan {id}"),
+                ),
+                EngineError::NoOverride => row(
+                    NOT_FOUND,
+                    "Smart override not found",
+                    "No smart override is active.",
+                ),
                 EngineError::ScopeMissing(Some(scope)) => row(
                     FORBIDDEN,
                     "Forbidden",

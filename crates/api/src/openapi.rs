@@ -36,6 +36,7 @@ mod energy;
 mod freshness;
 mod hem;
 mod schedules;
+mod smart;
 
 /// The API in OpenAPI 3.1.
 pub fn openapi() -> OpenApi {
@@ -324,7 +325,7 @@ fn components() -> Components {
         .add_sent::<age::BreachReason>()
         .add_sent::<age::Slowed>();
     let schemas = hem::add(actions::add(energy::add(freshness::add(schemas))));
-    let schemas = schedules::add(schemas);
+    let schemas = smart::add(schedules::add(schemas));
     let tokens = Flow::ClientCredentials(ClientCredentials::new("/oauth2/token", Scopes::new()));
     ComponentsBuilder::new()
         .schemas_from_iter(schemas.0)

@@ -15,6 +15,7 @@ use crate::{
     kind::DeviceKind,
     production::{InverterStatistics, Production},
     schedule::{Schedule, ScheduleStatus},
+    smart::Smart,
     time::wire,
     vendor::VendorName,
 };
@@ -54,6 +55,8 @@ pub fn hem_event_name(what: DeviceEvent) -> String {
 pub const ACTION_UPDATED: &str = "user:vendor-action:updated";
 /// How a device stands to its schedule changed.
 pub const SCHEDULE_EXECUTED: &str = "user:schedule:execution-updated";
+/// The smart charging of a vehicle stands otherwise.
+pub const SMART_UPDATED: &str = "user:vehicle:smart-charging-status-updated";
 /// Dead credentials of a vendor account.
 pub const CREDENTIALS_INVALIDATED: &str = "user:credentials:invalidated";
 /// What flowed to or from a device in the past turned out otherwise. Not an event of the contract.
@@ -219,6 +222,34 @@ impl EventMaker<'_> {
             &schedule.user_id,
             None,
             SCHEDULE_EXECUTED.to_owned(),
+            body,
+        ))
+    }
+
+    /// The smart charging of a vehicle became what it is from what it was. `None` if nothing changed but
+    /// when it was last looked at.
+    pub fn smart_updated(&self, device: &Device, before: &Smart, now: &Smart) -> Option<Event> {
+        if device.kind() != DeviceKind::Vehicle {
+            return None;
+        }
+        let members = |smart: &Smart| match json!(smart.document(device)) {
+            Value::Object(members) => members,
+            _ => Map::new(),
+        };
+        let now = members(now);
+        let updated_fields = changed_paths(&members(before), &now);
+        if updated_fields.iter().all(|path| path == "updatedAt") {
+            return None;
+        }
+        let mut body = self.envelope(SMART_UPDATED);
+        body.insert("user".into(), json!({ "id": device.user_id }));
+        body.insert("smartChargingStatus".into(), Value::Object(now));
+        body.insert("updatedFields".into(), json!(updated_fields));
+        Some(self.event(
+            device.client_id,
+            &device.user_id,
+            None,
+            SMART_UPDATED.to_owned(),
             body,
         ))
     }

@@ -53,6 +53,12 @@ pub enum EngineError {
     /// There is no such schedule in this client.
     #[error("could not find schedule {0}")]
     ScheduleNotFound(String),
+    /// The vehicle has no such plan of smart charging.
+    #[error("could not find smart charging plan {0}")]
+    PlanNotFound(String),
+    /// No smart override of the device is active.
+    #[error("no smart override is active")]
+    NoOverride,
     /// The user has not granted what would permit it: this scope, or none that there is.
     #[error("the user has not granted control of the device")]
     ScopeMissing(Option<Scope>),

@@ -230,6 +230,7 @@ impl Engine {
         let is_moved = |draft: &&Draft| draft.from_version != Some(draft.device.version);
         for draft in drafts.list.iter().filter(is_moved) {
             self.schedules.remind(id, draft.device.id, now);
+            self.smart.remind(id, draft.device.id, now);
         }
         let remaining = drafts.list.into_iter().filter(|draft| !draft.is_deleted);
         Ok(Some(remaining.map(|draft| draft.device).collect()))

@@ -104,6 +104,8 @@ pub struct Engine {
     actions: Watches,
     /// Devices with schedules.
     schedules: Watches,
+    /// The devices that are charged smartly, or overridden.
+    smart: Watches,
     feed: Feed,
     /// What exports the log; `None` if nothing does.
     export: Option<Export>,
@@ -205,6 +207,7 @@ impl Engine {
             stations: Stations::default(),
             actions: Watches::default(),
             schedules: Watches::default(),
+            smart: Watches::default(),
             feed: Feed::default(),
             export,
             known_tokens: KnownTokens::default(),

@@ -207,7 +207,7 @@ impl Engine {
     pub(crate) async fn place_here(&self, id: AccountId, changed: LocationId) -> EngineResult<()> {
         self.change_devices(id, Change::Place(changed)).await?;
         // Its clock may be another.
-        self.schedules.remind_all(id, self.now());
+        self.schedules.remind_account(id, self.now());
         Ok(())
     }
 

@@ -30,6 +30,7 @@ pub async fn run(engine: Arc<Engine>, stop: CancellationToken) {
         tokio::spawn(poll_loop(engine.clone(), stop.clone(), tasks.clone())),
         tokio::spawn(schedule_loop(engine.clone(), stop.clone(), tasks.clone())),
         tokio::spawn(act_loop(engine.clone(), stop.clone(), tasks.clone())),
+        tokio::spawn(charge_loop(engine.clone(), stop.clone(), tasks.clone())),
         tokio::spawn(deliver_loop(engine.clone(), stop.clone(), tasks.clone())),
         tokio::spawn(export_loop(engine.clone(), stop.clone())),
         tokio::spawn(flush_loop(engine.clone(), stop.clone())),
@@ -102,6 +103,16 @@ async fn act_loop(engine: Arc<Engine>, stop: CancellationToken, tasks: TaskTrack
             &stop,
         )
         .await;
+    }
+}
+
+async fn charge_loop(engine: Arc<Engine>, stop: CancellationToken, tasks: TaskTracker) {
+    while !stop.is_cancelled() {
+        for (account, device) in engine.take_due_charges() {
+            let engine = engine.clone();
+            tasks.spawn(async move { engine.run_charge(account, device).await });
+        }
+        nap(&engine, engine.next_charge_at(), &engine.smart.wake, &stop).await;
     }
 }
 

@@ -97,7 +97,9 @@ impl Engine {
         let rates = checked_rates(rates)?;
         let since = self.now();
         let tariff = Tariff { id, since, rates };
-        Ok(self.store.save_tariff(client, tariff).await?)
+        self.store.save_tariff(client, tariff).await?;
+        self.prices_changed();
+        Ok(())
     }
 
     /// A tariff with its present rates.
@@ -132,7 +134,10 @@ impl Engine {
             intervals,
         };
         match self.store.hang_tariff(client, hung).await? {
-            true => Ok(()),
+            true => {
+                self.prices_changed();
+                Ok(())
+            }
             false => Err(not_found(&location.id.to_string())),
         }
     }
@@ -206,7 +211,10 @@ impl Engine {
     ) -> EngineResult<()> {
         let id = location_id(location)?;
         match self.store.set_location_pricing(client, id, pricing).await? {
-            true => Ok(()),
+            true => {
+                self.prices_changed();
+                Ok(())
+            }
             false => Err(not_found(location)),
         }
     }

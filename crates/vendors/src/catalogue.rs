@@ -2,6 +2,12 @@
 
 use livewatt_domain::kind::DeviceKind;
 
+/// The lowest level, %, up to which vehicles of a vendor can be told to charge at once: below it they do
+/// not let themselves be stopped.
+pub fn lowest_minimum(vendor: &str) -> Option<f64> {
+    (vendor == "MERCEDES").then_some(50.0)
+}
+
 /// Vendors of vehicles.
 pub const VEHICLES: &[&str] = &[
     "ACURA",

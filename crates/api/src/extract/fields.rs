@@ -1,6 +1,6 @@
 //! Reading the fields of a JSON object, so that every refusal names all fields that are wrong.
 
-use livewatt_domain::{kind::DeviceKind, scope::Scope};
+use livewatt_domain::{kind::DeviceKind, scope::Scope, tariff::ClockTime};
 use livewatt_engine::{EngineError, Issue};
 use serde_json::{Map, Value};
 
@@ -173,6 +173,16 @@ impl FromField for bool {
         let read = value.as_bool();
         if read.is_none() {
             issues.push(Issue::new(path, "must be true or false"));
+        }
+        read
+    }
+}
+
+impl FromField for ClockTime {
+    fn from_field(value: Value, path: &str, issues: &mut Vec<Issue>) -> Option<Self> {
+        let read = value.as_str().and_then(|text| text.parse().ok());
+        if read.is_none() {
+            issues.push(Issue::new(path, "must be a time of day, 00:00 to 24:00"));
         }
         read
     }

@@ -14,6 +14,7 @@ pub(crate) mod ocpp;
 pub(crate) mod push;
 pub(crate) mod schedules;
 pub(crate) mod server;
+pub(crate) mod smart;
 pub(crate) mod statistics;
 pub(crate) mod tariffs;
 pub(crate) mod token;

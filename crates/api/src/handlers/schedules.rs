@@ -5,7 +5,6 @@ use livewatt_domain::{
     Timestamp,
     id::{DeviceId, ScheduleId},
     schedule::{HourMinute, Program, Schedule, ScheduleStatus},
-    tariff::ClockTime,
     temperature::TemperatureTarget,
     time,
 };
@@ -101,16 +100,6 @@ impl Payload for Window {
             from: from?,
             to: to?,
         }))
-    }
-}
-
-impl FromField for ClockTime {
-    fn from_field(value: Value, path: &str, issues: &mut Vec<Issue>) -> Option<Self> {
-        let read = value.as_str().and_then(|text| text.parse().ok());
-        if read.is_none() {
-            issues.push(Issue::new(path, "must be a time of day, 00:00 to 24:00"));
-        }
-        read
     }
 }
 

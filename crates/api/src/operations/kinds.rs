@@ -10,7 +10,7 @@ use livewatt_domain::kind::DeviceKind;
 
 use super::{
     Answer, Auth, BAD_INPUT, Content, DEVICE, DEVICES, HISTORY, NO_CONTENT, NO_DEVICE, Operation,
-    PRODUCTION, actions::action_rows, ok,
+    PRODUCTION, actions::action_rows, ok, smart::smart_rows,
 };
 use crate::{
     extract::{Caller, JsonBody, PathArg, QueryArgs},
@@ -202,6 +202,7 @@ pub(super) fn device_rows(kind: DeviceKind) -> Vec<Operation> {
         .answers([ok(names.schema), BAD_INPUT, NO_DEVICE])
     }));
     rows.extend(action_rows(kind, names.id));
+    rows.extend(smart_rows(kind, names.id));
     rows
 }
 

@@ -10,6 +10,7 @@ mod kinds;
 mod places;
 mod rows;
 mod schedules;
+mod smart;
 
 use axum::{http::Method, routing::MethodRouter};
 use livewatt_domain::kind::DeviceKind;

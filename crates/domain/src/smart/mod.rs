@@ -33,7 +33,7 @@ pub use self::{
     },
 };
 use crate::{
-    id::{LocationId, PlanId},
+    id::{ActionId, LocationId, PlanId},
     money::{Currency, Decimal},
     plan::{Inputs, Plan},
     tariff::ClockTime,
@@ -96,6 +96,9 @@ pub struct PlanRecord {
     pub final_state: Option<SmartState>,
     /// What went wrong.
     pub failure_condition: Option<FailureCondition>,
+    /// The newest action that was made for it.
+    #[serde(default)]
+    pub action_id: Option<ActionId>,
     /// By what it was made, the last time.
     pub inputs: Inputs,
     /// What was made of that.
@@ -163,7 +166,8 @@ impl Smart {
     pub fn is_busy(&self) -> bool {
         let is_overridden = self.smart_override.is_some_and(|one| one.is_active());
         let has_plan = self.plan.as_ref().is_some_and(PlanRecord::is_active);
-        self.policy.is_enabled || has_plan || is_overridden
+        let is_off = self.state == SmartState::Disabled;
+        self.policy.is_enabled || has_plan || is_overridden || !is_off
     }
 
     /// Whether a plan drives the vehicle, so that callers must not.

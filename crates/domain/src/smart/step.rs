@@ -253,6 +253,7 @@ impl PlanRecord {
             ended_at: None,
             final_state: None,
             failure_condition: None,
+            action_id: None,
             inputs,
             made,
         })

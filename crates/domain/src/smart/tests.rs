@@ -51,6 +51,7 @@ fn enabled() -> Policy {
         is_enabled: true,
         deadline: "07:00".parse().ok(),
         minimum_charge_limit: 0.0,
+        style: Style::default(),
     }
 }
 

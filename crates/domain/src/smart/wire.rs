@@ -125,6 +125,7 @@ impl Consideration {
 /// "Charge now", without switching a schedule or smart charging off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = SmartOverrideStatus)]
 pub struct SmartOverride {
     /// When it began.
     #[serde(serialize_with = "crate::time::serialize")]

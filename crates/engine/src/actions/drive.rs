@@ -28,9 +28,9 @@ const LOOKS: [SignedDuration; 5] = [
     SignedDuration::from_secs(60),
 ];
 /// When it is tried again after a failure of ours.
-const PAUSE: SignedDuration = SignedDuration::from_secs(5);
+pub(crate) const PAUSE: SignedDuration = SignedDuration::from_secs(5);
 /// Devices that a step of the tests sees to at the same time.
-const STEP_PARALLELISM: usize = 16;
+pub(crate) const STEP_PARALLELISM: usize = 16;
 
 impl Engine {
     /// Sees to every device that is due now, and waits for all of them; returns how many. The running
@@ -252,11 +252,15 @@ impl Engine {
                 "action ended"
             );
         }
-        let mut unit = UnitOfWork::new(Some(self.own_fence(before.account_id)?));
-        let device = action.device_id;
+        let (account, device) = (before.account_id, action.device_id);
+        let is_over = !action.is_pending();
+        let mut unit = UnitOfWork::new(Some(self.own_fence(account)?));
         self.put_action(&mut unit, before, action);
         self.commit(client, unit).await?;
-        self.schedules.remind(before.account_id, device, self.now());
+        self.schedules.remind(account, device, self.now());
+        if is_over {
+            self.smart.remind(account, device, self.now());
+        }
         Ok(())
     }
 

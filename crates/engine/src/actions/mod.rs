@@ -27,7 +27,10 @@ use livewatt_domain::{
 use livewatt_store::{ActionChange, PendingOf, StoreError, StoredAction, UnitOfWork};
 use serde_json::Value;
 
-pub(crate) use self::watch::{Again, Watches};
+pub(crate) use self::{
+    drive::{PAUSE, STEP_PARALLELISM},
+    watch::{Again, Watches},
+};
 use crate::{Engine, EngineError, EngineResult, cluster::Letter};
 
 /// How often something is decided anew about a device whose action changed since it was read.
@@ -187,12 +190,13 @@ impl Engine {
         unit.actions.push(update(before, action));
     }
 
-    /// The action of a device is to be seen to, and the schedule that may have made it, if the device
-    /// is this node's; else its owner has a letter.
+    /// A device is to be seen to, with its action, what may have made it, and its smart charging, if the
+    /// device is this node's; else its owner has a letter.
     pub(crate) fn see_to(&self, account: AccountId, device: livewatt_domain::id::DeviceId) {
         if self.owns(account) {
             self.actions.tell(account, device, self.now());
             self.schedules.remind(account, device, self.now());
+            self.smart.tell(account, device, self.now());
         }
     }
 

@@ -1,5 +1,6 @@
-//! The devices that are seen to here, in memory: those with a pending action, and in another list
-//! those with schedules. It says when each is to be seen to next; what is stored decides.
+//! The devices that are seen to here, in memory: those with a pending action, and in other lists
+//! those with schedules and those that are charged smartly. It says when each is to be seen to next;
+//! what is stored decides.
 //!
 //! Invariant: a device is seen to by at most one task of a list at a time, which is what keeps a second
 //! command from being sent while one is under way.
@@ -78,26 +79,39 @@ impl Watches {
         self.wake.notify_one();
     }
 
-    /// Something happened to a device: it is to be seen to at `now`, if it is seen to at all.
+    /// Something happened to a device: it is to be seen to at `now`, if it is one of those here.
     pub(crate) fn remind(&self, account: AccountId, device: DeviceId, now: Timestamp) {
-        let state = self.state();
-        let watches = state.accounts.get(&account);
-        let is_known = watches.is_some_and(|all| all.iter().any(|watch| watch.device == device));
-        drop(state);
-        if is_known {
-            self.tell(account, device, now);
-        }
+        self.remind_some(now, |state| {
+            let watches = state.accounts.get_mut(&account).into_iter().flatten();
+            watches.filter(|watch| watch.device == device).collect()
+        });
     }
 
     /// The same for all devices of an account.
-    pub(crate) fn remind_all(&self, account: AccountId, now: Timestamp) {
-        let state = self.state();
-        let watches = state.accounts.get(&account).into_iter().flatten();
-        let devices: Vec<DeviceId> = watches.map(|watch| watch.device).collect();
-        drop(state);
-        for device in devices {
-            self.tell(account, device, now);
+    pub(crate) fn remind_account(&self, account: AccountId, now: Timestamp) {
+        self.remind_some(now, |state| {
+            let watches = state.accounts.get_mut(&account).into_iter().flatten();
+            watches.collect()
+        });
+    }
+
+    /// The same for all devices.
+    pub(crate) fn remind_all(&self, now: Timestamp) {
+        self.remind_some(now, |state| state.accounts.values_mut().flatten().collect());
+    }
+
+    fn remind_some(&self, now: Timestamp, which: impl FnOnce(&mut State) -> Vec<&mut Watch>) {
+        let mut state = self.state();
+        let some = which(&mut state);
+        if some.is_empty() {
+            return;
         }
+        for watch in some {
+            watch.due_at = watch.due_at.min(now);
+            watch.is_told |= watch.is_running;
+        }
+        drop(state);
+        self.wake.notify_one();
     }
 
     /// Whether a device of an account may have to be seen to.
@@ -245,7 +259,7 @@ mod tests {
         actions.finish(ACCOUNT, DEVICE, None, at(12));
         assert!(!actions.concern(ACCOUNT));
         actions.remind(ACCOUNT, DEVICE, at(13));
-        actions.remind_all(ACCOUNT, at(13));
+        actions.remind_account(ACCOUNT, at(13));
         assert_eq!(actions.next_due(), None);
     }
 

@@ -49,6 +49,7 @@ impl Engine {
         self.load_webhooks(taken).await?;
         self.load_actions(taken).await?;
         self.load_schedules(taken).await?;
+        self.load_smart(taken).await?;
         if let Some(members) = &self.membership {
             members.inbox.notify_one();
         }
@@ -70,11 +71,13 @@ impl Engine {
         self.deliveries.begin_leaving(given);
         self.actions.begin_leaving(given);
         self.schedules.begin_leaving(given);
+        self.smart.begin_leaving(given);
         let is_busy = || {
             self.fleet.is_busy(given)
                 || self.deliveries.is_busy(given)
                 || self.actions.is_busy(given)
                 || self.schedules.is_busy(given)
+                || self.smart.is_busy(given)
         };
         let drained = async {
             while is_busy() {
@@ -121,6 +124,7 @@ impl Engine {
         self.deliveries.drop_partitions(gone);
         self.actions.drop_partitions(gone);
         self.schedules.drop_partitions(gone);
+        self.smart.drop_partitions(gone);
         self.budgets.forget_partitions(gone);
     }
 }

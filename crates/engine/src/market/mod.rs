@@ -153,7 +153,9 @@ impl Engine {
             area: area.to_owned(),
             prices: told_by(source, received_at, quotes),
         };
-        Ok(self.store.save_market_prices(upload).await?)
+        self.store.save_market_prices(upload).await?;
+        self.prices_changed();
+        Ok(())
     }
 
     /// The prices of an area in a range of time, to be looked at.

@@ -114,7 +114,7 @@ impl Engine {
         self.schedule_slot(id, &mut slot);
         self.fleet.put(id, slot, self.now());
         self.poll_wake.notify_one();
-        self.schedules.remind_all(id, self.now());
+        self.schedules.remind_account(id, self.now());
         Ok(())
     }
 

@@ -178,7 +178,7 @@ impl Engine {
         device: &Device,
         may_act: bool,
     ) -> EngineResult<Looked> {
-        let action = self.action_of(stored).await?;
+        let action = self.newest_action_of(stored).await?;
         let location_id = of_document(&device.document);
         let clock_of = match device.kind() {
             DeviceKind::Hvac => location_id,
@@ -200,7 +200,7 @@ impl Engine {
     }
 
     /// The newest action of a schedule, unless it is forgotten.
-    pub(super) async fn action_of(
+    pub(super) async fn newest_action_of(
         &self,
         stored: &StoredSchedule,
     ) -> EngineResult<Option<StoredAction>> {

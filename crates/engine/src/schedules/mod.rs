@@ -324,7 +324,7 @@ impl Engine {
         unit: &mut UnitOfWork,
         stored: &StoredSchedule,
     ) -> EngineResult<()> {
-        if let Some(before) = self.action_of(stored).await? {
+        if let Some(before) = self.newest_action_of(stored).await? {
             let mut action = before.action.clone();
             if action.cancel(Withdrawn::ByOwner, self.now()).is_ok() {
                 self.put_action(unit, &before, action);

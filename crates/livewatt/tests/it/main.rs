@@ -38,6 +38,7 @@ mod proof;
 mod schedules;
 mod schema;
 mod secrets;
+mod smart;
 mod statistics;
 mod support;
 mod tour;

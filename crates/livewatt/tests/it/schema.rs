@@ -45,6 +45,7 @@ async fn known(world: &World) -> BTreeMap<String, Vec<String>> {
         ("tariffId", "home"),
         ("area", "NO1"),
         ("interventionId", &CONSENT.to_string()),
+        ("smartChargingPlanId", "latest"),
     ] {
         known.insert(variable.to_owned(), vec![value.to_owned()]);
     }

@@ -63,6 +63,7 @@ impl Story {
             ended_at: None,
             final_state: None,
             failure_condition: None,
+            action_id: None,
             inputs,
             made,
         }

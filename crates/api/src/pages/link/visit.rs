@@ -230,6 +230,8 @@ impl Visit {
             | EngineError::DeviceNotFound
             | EngineError::ActionNotFound(_)
             | EngineError::ScheduleNotFound(_)
+            | EngineError::PlanNotFound(_)
+            | EngineError::NoOverride
             | EngineError::ScopeMissing(_)
             | EngineError::ActionRefused { .. }
             | EngineError::InterventionNotFound(_)

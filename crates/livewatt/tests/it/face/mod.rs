@@ -157,6 +157,7 @@ async fn paths(world: &World, operation: &Operation, webhook: &str) -> Vec<Strin
         ("actionId", action(world).await),
         ("interventionId", CONSENT.to_string()),
         ("scheduleId", schedule(world).await),
+        ("smartChargingPlanId", "latest".to_owned()),
     ]);
     for (variable, kind) in [
         ("vehicleId", "vehicles"),

@@ -39,6 +39,7 @@ async fn names(world: &World, webhook: &str) -> BTreeMap<&'static str, Names> {
     add("area", "NO1".to_owned(), "NO9");
     add("actionId", super::action(world).await, UNKNOWN_ID);
     add("scheduleId", super::schedule(world).await, UNKNOWN_ID);
+    add("smartChargingPlanId", "latest".to_owned(), UNKNOWN_ID);
     for (variable, plural) in [
         ("vehicleId", "vehicles"),
         ("chargerId", "chargers"),
@@ -121,6 +122,8 @@ fn body_of(operation: &Operation) -> Option<Value> {
             "defaultShouldCharge": true, "rules": [],
         }),
         "PartialSchedule" => json!({ "isEnabled": false }),
+        "PartialVehicleSmartChargingPolicy" => json!({ "minimumChargeLimit": 10 }),
+        "OtherPrices" => json!({ "prices": [] }),
         "PartialLocation" => json!({ "name": "Mine" }),
         "LocationPricingSettings" => json!({ "currency": "NOK", "priceArea": null }),
         "LocationTariffInterval" => json!({ "tariffId": "home", "tariffIntervals": [] }),

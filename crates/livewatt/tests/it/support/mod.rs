@@ -290,6 +290,7 @@ impl World {
                 self.engine().next_poll_at(),
                 self.engine().next_action_at(),
                 self.engine().next_schedule_at(),
+                self.engine().next_charge_at(),
             ];
             for due in due.into_iter().flatten().filter(|due| *due > now) {
                 next = next.min(due);
@@ -312,6 +313,7 @@ impl World {
     pub async fn settle(&self) {
         while self.engine().place_due().await.unwrap() > 0 {}
         self.engine().schedules_due().await;
+        self.engine().charge_due().await;
         self.engine().act_due().await;
         self.engine().poll_due().await;
         self.engine().schedules_due().await;

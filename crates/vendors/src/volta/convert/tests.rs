@@ -104,7 +104,7 @@ fn what_stands_in_the_way_of_commands_is_told() {
     let start = |harvest: &Harvest| {
         let vehicle = of(&harvest.observations, "VLTSBX00000000001");
         let charger = of(&harvest.observations, "WB-000001");
-        assert_eq!(obstacles(vehicle, vehicle::ODOMETER_CAPABILITY), []);
+        assert!(obstacles(vehicle, vehicle::ODOMETER_CAPABILITY).is_empty());
         (
             obstacles(vehicle, vehicle::START_CHARGING),
             obstacles(charger, charger::START_CHARGING),
