@@ -11,6 +11,8 @@ use livewatt_domain::{
 pub struct StoredSmart {
     /// The device.
     pub device_id: DeviceId,
+    /// Whose device it is.
+    pub client_id: ClientId,
     /// The account that it is part of, whose owner sees to it.
     pub account_id: AccountId,
     /// How it stands, with its newest plan.

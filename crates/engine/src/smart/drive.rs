@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures::{StreamExt as _, stream};
 use livewatt_domain::{
     SignedDuration, Timestamp,
+    device::Device,
     id::{AccountId, DeviceId},
     partition::Partitions,
     smart::{Smart, SmartState, Wish},
@@ -15,6 +16,7 @@ use livewatt_domain::{
 use crate::{
     Engine, EngineResult,
     actions::{Again, MOST_TRIES, PAUSE, STEP_PARALLELISM, is_overtaken},
+    cluster::Letter,
     error::chain,
 };
 
@@ -91,12 +93,14 @@ impl Engine {
         if !stored.smart.is_busy() {
             return Ok(None);
         }
-        let found = self.store.account_with_devices(account).await?;
-        let devices = found.map(|(_, devices)| devices).unwrap_or_default();
-        let Some(device) = devices.into_iter().find(|device| device.id == id) else {
-            return self.follow_smart(account, id).await;
+        let found = self.store.find_device(stored.client_id, id).await?;
+        let Some(device) = found.map(|device| self.presence.overlay(device)) else {
+            return Ok(None);
         };
-        let device = self.presence.overlay(device);
+        if device.account_id != account {
+            self.follow_smart(&device).await?;
+            return Ok(None);
+        }
         let Some(draft) = self.begin_smart(device).await? else {
             return Ok(self.smart_after(LOOK_EVERY));
         };
@@ -104,18 +108,17 @@ impl Engine {
         Ok(self.next_look_at(&smart, &wish))
     }
 
-    /// A device is no longer part of an account: its new owner goes on.
-    async fn follow_smart(
-        &self,
-        account: AccountId,
-        id: DeviceId,
-    ) -> EngineResult<Option<Timestamp>> {
-        let active = self.store.active_smart(self.ownership.owned()).await?;
-        let moved = active.into_iter().find(|(_, device)| *device == id);
-        if let Some((other, device)) = moved.filter(|(other, _)| *other != account) {
-            self.smart.tell(other, device, self.now());
+    /// A device is part of another account since, whose owner goes on.
+    async fn follow_smart(&self, device: &Device) -> EngineResult<()> {
+        let (account, device) = (device.account_id, device.id);
+        match self.membership.is_none() || self.owns(account) {
+            true => self.see_to(account, device),
+            false => {
+                let letter = Letter::Acted { account, device };
+                self.leave_letter(&letter).await?;
+            }
         }
-        Ok(None)
+        Ok(())
     }
 
     fn next_look_at(&self, smart: &Smart, wish: &Wish) -> Option<Timestamp> {

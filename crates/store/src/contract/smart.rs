@@ -110,6 +110,7 @@ pub async fn comes_back_and_changes_as_it_was_read(store: Arc<dyn Store>) -> Sto
     let first = story.charge(&device, None, &smart).await?;
     let expected = StoredSmart {
         device_id: device.id,
+        client_id: story.client,
         account_id: story.account.id,
         smart: smart.clone(),
         revision: 1,

@@ -24,7 +24,7 @@ pub(super) async fn find(
     device: DeviceId,
 ) -> StoreResult<Option<StoredSmart>> {
     let find = sql(
-        "select s.device_id, s.account_id, s.revision, s.smart, p.plan
+        "select s.device_id, s.client_id, s.account_id, s.revision, s.smart, p.plan
          from smart_charging s left join smart_charging_plans p on p.id = s.plan_id
          where s.device_id = $1",
     );
@@ -194,6 +194,7 @@ fn plan_id(change: &SmartChange) -> Option<Uuid> {
 fn decode(columns: &mut Columns<'_>) -> StoreResult<StoredSmart> {
     let mut stored = StoredSmart {
         device_id: DeviceId(columns.uuid()?),
+        client_id: ClientId(columns.uuid()?),
         account_id: AccountId(columns.uuid()?),
         revision: columns.number()?,
         smart: columns.json("smart charging")?,

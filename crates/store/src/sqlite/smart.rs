@@ -16,7 +16,7 @@ use crate::{
 pub(super) fn find(connection: &Connection, device: DeviceId) -> StoreResult<Option<StoredSmart>> {
     query_one(
         connection,
-        "select s.device_id, s.account_id, s.revision, s.smart, p.plan
+        "select s.device_id, s.client_id, s.account_id, s.revision, s.smart, p.plan
          from smart_charging s left join smart_charging_plans p on p.id = s.plan_id
          where s.device_id = ?",
         [device.0.as_bytes()],
@@ -138,6 +138,7 @@ pub(super) fn save(connection: &Connection, change: &SmartChange) -> StoreResult
 fn decode(columns: &mut Columns<'_, '_>) -> StoreResult<StoredSmart> {
     let mut stored = StoredSmart {
         device_id: DeviceId(columns.uuid()?),
+        client_id: ClientId(columns.uuid()?),
         account_id: AccountId(columns.uuid()?),
         revision: columns.number()?,
         smart: columns.json("smart charging")?,
