@@ -7,7 +7,7 @@ use axum::{
 };
 use livewatt_domain::kind::DeviceKind;
 
-use super::{Answer, Content, IMPOSSIBLE, NO_ACTION, NO_DEVICE, NO_SCOPE, Operation, ok};
+use super::{Answer, Content, IMPOSSIBLE, NO_ACTION, NO_DEVICE, NO_SCOPE, Operation, ok, refusal};
 use crate::{
     extract::{Caller, JsonBody, PathArg},
     handlers::actions::{self, ControlCharging, MaxCurrent, OperationModeWish, PermanentHold},
@@ -24,6 +24,12 @@ struct Names {
     /// Those that are over; the contract tells them apart for batteries alone.
     resolved_schema: &'static str,
 }
+
+/// Something drives the device by itself.
+const CONTROLLED: Answer = refusal(
+    422,
+    "A schedule or smart charging is in control of the device",
+);
 
 /// A row that makes actions: its operation ID, the last segment of its path, what it does, the schemas
 /// of its body and of the action, and its handler.
@@ -50,6 +56,11 @@ pub(super) fn action_rows(kind: DeviceKind, id: &str) -> Vec<Operation> {
                 .body(body)
                 .answers([ok(schema), IMPOSSIBLE, NO_SCOPE, NO_DEVICE]),
         );
+        if matches!(segment, "charging" | "permanent-hold" | "follow-schedule")
+            && let Some(row) = rows.last_mut()
+        {
+            row.answers.push(CONTROLLED);
+        }
     }
     let one = format!("/{plural}/actions/{{actionId}}");
     let name = kind.name();
