@@ -666,7 +666,8 @@ def check_smart_charging(client, vehicles):
         expect(embedded.deadline == "06:30", f"vehicles.get: {embedded}")
         change = {"minimum_charge_limit": 100.5}
         update = "vehicles.update_smart_charging_policy"
-        client.refused(update, 400, errors.ProblemError, **about, **change)
+        refused = errors.UpdateVehicleSmartChargingPolicyBadRequestError
+        client.refused(update, 400, refused, **about, **change)
         status = client.call("vehicles.get_smart_charging_status", **about)
         expect(status.state.value == "DISABLED", f"vehicles.get_smart_charging_status: {status}")
         expect(status.plan is None and status.smart_override is None, f"{status}")
@@ -707,7 +708,7 @@ def check_schedules(client, user_id, by_kind, location):
                 "is_enabled": False, "default_should_charge": True,
                 "rules": [{"hour_minute": window, "weekdays": [0, 6], "should_charge": False}],
             }
-            made = client.call(create, user_id=user_id, schedule=wish)
+            made = client.call(create, user_id=user_id, schedule=models.ChargeSchedule(**wish))
             expect((made.target_id, made.is_enabled) == (device.id, False), f"{create}: {made}")
             expect(made.rules[0].hour_minute.from_ == "23:00", f"{create}: {made}")
             told = client.call(status, schedule_id=made.id)
@@ -722,6 +723,7 @@ def check_schedules(client, user_id, by_kind, location):
             expect(not changed.is_enabled and len(changed.rules) == 1, f"{changed}")
             check_schedule(client, user_id, changed)
             wish["target_id"] = str(uuid.uuid4())
+            wish = models.ChargeSchedule(**wish)
             client.refused(create, 400, user_id=user_id, schedule=wish)
     for device in by_kind["hvac"]:
         hold = {"hold_type": "PERMANENT", "mode": "HEAT", "heat_setpoint": 21.5}
@@ -729,7 +731,7 @@ def check_schedules(client, user_id, by_kind, location):
             "target_type": "hvac", "target_id": device.id, "is_enabled": False,
             "default_target_state": hold, "rules": [],
         }
-        made = client.call(create, user_id=user_id, schedule=wish)
+        made = client.call(create, user_id=user_id, schedule=models.TemperatureSchedule(**wish))
         expect(made.default_target_state.heat_setpoint == 21.5, f"{create}: {made}")
         check_schedule(client, user_id, made)
     nothing = str(uuid.uuid4())

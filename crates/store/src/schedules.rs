@@ -17,6 +17,10 @@ pub struct StoredSchedule {
 /// fails with [`StoreError::Duplicate`](crate::StoreError::Duplicate). In one unit, changes come
 /// before what is new.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "written at once; never kept in number"
+)]
 pub enum ScheduleChange {
     /// A new one. Fails with [`StoreError::Conflict`](crate::StoreError::Conflict) if its device or
     /// its user is gone.

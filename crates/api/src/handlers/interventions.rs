@@ -40,6 +40,7 @@ pub(crate) struct Intervention {
 
 /// How an obstacle is removed.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = InterventionResolution)]
 pub(crate) struct Resolution {
     /// A few words for the user.
     title: &'static str,

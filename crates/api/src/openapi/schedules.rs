@@ -256,7 +256,7 @@ fn charge_status() -> ObjectBuilder {
         ),
         ("isChargingExpectedParts", of("ChargeParts")),
         ("upcomingTransitions", upcoming(of("ChargeTransition"))),
-        ("smartOverride", maybe("SmartOverride")),
+        ("smartOverride", maybe("SmartOverrideStatus")),
     ]);
     sent(properties)
 }

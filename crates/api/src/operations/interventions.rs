@@ -5,17 +5,11 @@ use axum::{http::Method, routing::get};
 use super::{Operation, Query, choice, ok, refusal, text};
 use crate::handlers::interventions;
 
-/// What the contract lets callers ask for; where there is no text, English is told.
-const LANGUAGES: &[&str] = &[
-    "en-US", "en-GB", "de-DE", "fr-FR", "es-ES", "ja-JP", "pt-PT", "lv-LV", "lt-LT", "nl-NL",
-    "nl-BE", "nb-NO", "pl-PL", "sv-SE", "da-DK", "fi-FI", "ro-RO",
-];
-
 const CATALOGUE: &[Query] = &[
-    choice(
+    text(
         "language",
-        "Language of the texts: English, German and Norwegian are there; English if absent or another",
-        LANGUAGES,
+        "Language of the texts, such as `de-DE`: English, German and Norwegian are there; English if \
+         absent or another",
     ),
     choice(
         "vendorType",

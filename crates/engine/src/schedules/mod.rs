@@ -1,5 +1,5 @@
 //! Schedules: made, changed and deleted at any node; judged and carried out by the owner of the
-//! account that their device is part of ([`judge`]).
+//! account that their device is part of (`judge`).
 //!
 //! The rules are `livewatt_domain::schedule`. A schedule is looked at when the clock reaches its next
 //! transition, when its device, its Location or its action has changed, and when it has become
@@ -297,7 +297,6 @@ impl Engine {
 
     /// Adds to a unit of work that no schedule drives a device any more: something else comes to. Once
     /// that is committed, the device is to be looked after ([`Engine::look_after`]).
-    #[expect(dead_code, reason = "for what drives devices beside schedules")]
     pub(crate) async fn disable_schedules(
         &self,
         unit: &mut UnitOfWork,

@@ -1,8 +1,8 @@
 //! Smart charging: vehicles charge when it is cheap, and overrides charge them at once.
 //!
 //! The rules are `livewatt_domain::smart`, a state machine that is stored for each device it is about.
-//! Whatever happens to a device is settled ([`settle`]): the machine takes a step, and what it wants is
-//! made an action, in one transaction. The owner of the account's partition does so ([`drive`]) when
+//! Whatever happens to a device is settled (`settle`): the machine takes a step, and what it wants is
+//! made an action, in one transaction. The owner of the account's partition does so (`drive`) when
 //! something of the device changes, an action ends, prices come, or the time has come that the machine
 //! asked for; a caller who changes a policy or an override does so at any node.
 //!

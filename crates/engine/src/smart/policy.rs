@@ -71,10 +71,18 @@ impl Engine {
         let changed = draft.smart.policy.change(change, &situation);
         let changed = changed
             .map_err(|refusal| EngineError::invalid(refusal.field(), refusal.to_string()))?;
+        let is_begun = changed.is_enabled && !draft.smart.policy.is_enabled;
+        if is_begun {
+            // One of the two drives a vehicle, the one that was enabled last.
+            self.disable_schedules(&mut draft.unit, device).await?;
+        }
         let device = device.id;
         draft.smart.policy = changed;
         self.settle_smart(draft).await?;
-        self.see_to(account, device);
+        match is_begun {
+            true => self.look_after(account, device),
+            false => self.see_to(account, device),
+        }
         Ok(changed)
     }
 

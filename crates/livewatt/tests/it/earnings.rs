@@ -48,7 +48,7 @@ fn sum(rows: &[Value], field: &str) -> f64 {
 async fn production_is_worth_what_a_kwh_costs_where_it_is_produced() {
     let world = World::starting_at("2026-06-01T06:00:00Z", |_| {}).await;
     let spec = AccountSpec {
-        town: Some("Oslo".into()),
+        town: Some("oslo".into()),
         habits: Some(false),
         ..AccountSpec::default()
     };

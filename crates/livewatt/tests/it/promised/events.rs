@@ -18,9 +18,9 @@ fn minutes(count: i64) -> SignedDuration {
 async fn live(stage: &Stage) {
     let (world, api) = (&stage.world, &stage.world.api);
     let call = async |operation: &str| {
-        let all = contract::operations().iter();
-        let known = all.filter(|known| known["operationId"] == operation);
-        let call = stage.call_for(known.last().unwrap()).await;
+        let mut all = contract::operations().iter();
+        let known = all.find(|known| known["operationId"] == operation);
+        let call = stage.call_for(known.unwrap()).await;
         let done = api.call(call.method, &call.path, call.body).await;
         assert!(done.status.is_success(), "{}: {}", done.what, done.body);
     };

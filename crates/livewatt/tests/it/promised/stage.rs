@@ -4,7 +4,7 @@ use std::{cell::Cell, collections::BTreeMap};
 
 use livewatt::demo::link::{SandboxAccount, walk};
 use livewatt_domain::{SignedDuration, intervention::CONSENT};
-use livewatt_sandbox::Cloud;
+use livewatt_sandbox::{Cloud, DevicePatch};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -174,11 +174,7 @@ impl Stage {
                 self.world.api.post(&path, None).await.expect_status(200);
             }
             "getVehiclesVehicleidSmartchargingplans" => {
-                let path = format!("/vehicles/{}/smart-charging-policy", ids["vehicleId"]);
-                let body = Some(body_of("PartialVehicleSmartChargingPolicy"));
-                let put = self.world.api.call(Method::PUT, &path, body).await;
-                put.expect_status(200);
-                self.world.advance(minutes(10)).await;
+                self.begin_plan().await;
             }
             _ => {}
         }
@@ -229,9 +225,31 @@ impl Stage {
     }
 
     async fn new_schedule(&self) -> String {
-        let body = Some(self.body_for("Schedule"));
-        let made = self.world.api.post("/users/ann/schedules", body).await;
+        // A device has one enabled schedule, which is made by the operation itself.
+        let mut body = self.body_for("Schedule");
+        body["isEnabled"] = false.into();
+        let made = self.world.api.post("/users/ann/schedules", Some(body));
+        let made = made.await;
         text(&made.expect_status(200)["id"])
+    }
+
+    /// Has the car charge by day, which smart charging puts off until night.
+    async fn begin_plan(&self) {
+        let vehicle = self.get("/vehicles/", "vehicleId").await;
+        let patch = DevicePatch {
+            plugged: Some(true),
+            charging: Some(true),
+            level_percent: Some(40.0),
+            ..DevicePatch::default()
+        };
+        let vin = text(&vehicle["information"]["vin"]);
+        self.world.sandbox.patch_device(&vin, &patch).await.unwrap();
+        self.world.advance(minutes(8)).await;
+        let path = format!("/vehicles/{}/smart-charging-policy", self.ids["vehicleId"]);
+        let body = Some(body_of("PartialVehicleSmartChargingPolicy"));
+        let put = self.world.api.call(Method::PUT, &path, body).await;
+        put.expect_status(200);
+        self.world.advance(minutes(10)).await;
     }
 
     /// An action of the kind whose operations begin like this path.

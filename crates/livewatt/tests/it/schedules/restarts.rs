@@ -10,7 +10,7 @@ use crate::actions::{Asset, charging, commands, fault, minutes, seconds};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transition_outlives_a_restart() {
     let (world, account) = charging(Cloud::Volta).await;
-    fault(&world, Cloud::Volta, FaultKind::CommandSlow { seconds: 30 }).await;
+    fault(&world, Cloud::Volta, FaultKind::CommandSlow { seconds: 20 }).await;
     let id = {
         let car = Asset::only(&world, "vehicles").await;
         let home = home_of(&world, &car, "UTC").await;

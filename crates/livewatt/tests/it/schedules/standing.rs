@@ -1,6 +1,6 @@
 //! How devices stand to their schedules: away, disabled, incapable, failed, meddled with.
 
-use livewatt_sandbox::{Cloud, DevicePatch, FaultKind};
+use livewatt_sandbox::{Cloud, DevicePatch, FaultKind, Remote};
 use serde_json::{Value, json};
 
 use super::{Schedule, charge_schedule, home_of, made, until};
@@ -137,7 +137,7 @@ async fn a_person_who_meddles_is_left_alone() {
     world.shut_down().await;
 }
 
-/// Control that the user takes back is missing; nothing is sent then.
+/// Control that the vehicle's owner takes back is missing; nothing is sent then.
 #[tokio::test(flavor = "multi_thread")]
 async fn control_that_is_taken_back_is_missing() {
     let (world, account) = charging(Cloud::Volta).await;
@@ -146,23 +146,23 @@ async fn control_that_is_taken_back_is_missing() {
     let body = charge_schedule(&car, Some(&home), &[("07:00", "08:00")]);
     let schedule = Schedule::make(&world, body).await;
     schedule.will_be("ALIGNED").await;
-    crate::actions::link_with(
-        &world,
-        &account,
-        &[
-            "vehicle:read:data",
-            "vehicle:read:location",
-            "charger:read:data",
-        ],
-    )
-    .await;
+    let vin = of_kind(&account, "vehicle");
+    let remote = async |remote: Remote| {
+        let patch = DevicePatch {
+            remote: Some(remote),
+            ..DevicePatch::default()
+        };
+        world.sandbox.patch_device(vin, &patch).await.unwrap();
+        world.advance(minutes(8)).await;
+    };
+    remote(Remote::SwitchedOff).await;
     schedule.will_be("INACTIVE:INCAPABLE").await;
     until(&world, "2026-03-02T07:01:00Z").await;
     assert_eq!(schedule.state().await, "INACTIVE:INCAPABLE");
     assert_eq!(commands(&world, &account), 1);
     let status = schedule.status().await;
     assert_eq!(status["isChargingExpected"], Value::Bool(true));
-    world.link_account("ann", &account).await;
+    remote(Remote::Allowed).await;
     schedule.will_be("ALIGNED").await;
     assert_eq!(car.power().await, "PLUGGED_IN:CHARGING");
     world.shut_down().await;

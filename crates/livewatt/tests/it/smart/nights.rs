@@ -26,6 +26,11 @@ async fn a_car_is_charged_while_that_is_cheap_and_full_in_time() {
     assert!(start >= at("2026-03-03T00:00:00Z"), "{plan:#}");
     assert!(at(plan["estimatedFinishAt"].as_str().unwrap()) <= at(DUE));
 
+    let explained = home.get("smart-charging-plans/latest/explain").await;
+    assert_eq!(explained["planId"], plan["id"]);
+    let why = explained["plan"]["charge"][0]["why"].as_array().unwrap();
+    assert!(why.contains(&json!("cheapestPrice")), "{explained:#}");
+
     // Callers keep out of it.
     let wish = json!({ "action": "START" });
     let path = home.path("charging");
@@ -60,11 +65,8 @@ async fn a_car_is_charged_while_that_is_cheap_and_full_in_time() {
         home.get(&format!("smart-charging-plans/{id}")).await,
         latest
     );
-    let explained = home.get("smart-charging-plans/latest/explain").await;
-    assert_eq!(explained["planId"], plan["id"]);
-    let why = explained["plan"]["charge"][0]["why"].as_array().unwrap();
-    assert!(why.contains(&json!("cheapestPrice")), "{explained:#}");
     let path = home.path("smart-charging-plans/latest/rerun");
+    let explained = home.get("smart-charging-plans/latest/explain").await;
     let again = json!({ "prices": explained["inputs"]["prices"] });
     let again = home.world.api.post(&path, Some(again)).await;
     assert_eq!(again.expect_status(200), explained["plan"]);
@@ -76,9 +78,13 @@ async fn a_car_is_charged_while_that_is_cheap_and_full_in_time() {
     assert_ne!(flat["decision"], "shift", "nothing is saved: {flat:#}");
 
     // Pulled and plugged in with room again, another plan may begin.
-    let vin = home.account.devices[0].id.clone();
-    home.world.plug(&vin, false).await;
-    home.world.advance(minutes(2)).await;
+    let room = DevicePatch {
+        plugged: Some(false),
+        level_percent: Some(50.0),
+        ..DevicePatch::default()
+    };
+    home.patch(room).await;
+    home.world.advance(minutes(8)).await;
     assert_eq!(home.state().await, "CONSIDERING");
     home.world.shut_down().await;
 }
