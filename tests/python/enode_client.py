@@ -671,7 +671,20 @@ def check_smart_charging(client, vehicles):
         status = client.call("vehicles.get_smart_charging_status", **about)
         expect(status.state.value == "DISABLED", f"vehicles.get_smart_charging_status: {status}")
         expect(status.plan is None and status.smart_override is None, f"{status}")
+        check_override(client, about)
         client.refused("vehicles.end_smart_override", 404, errors.ProblemError, **about)
+
+
+def check_override(client, about):
+    """A vehicle that is plugged in charges at once, whatever else is wanted."""
+    begin, end = "vehicles.create_smart_override", "vehicles.end_smart_override"
+    power = client.call("vehicles.get", **about).charge_state.power_delivery_state.value
+    if power in ("PLUGGED_IN:CHARGING", "PLUGGED_IN:STOPPED"):
+        begun = client.call(begin, **about)
+        expect((begun.target_id, begun.ended_at) == (about["vehicle_id"], None), f"{begin}: {begun}")
+        expect(client.call(end, **about).ended_at is not None, f"{end}: it goes on")
+    elif power == "UNPLUGGED":
+        client.refused(begin, 400, **about)
 
 
 def check_hem_systems(client, batteries):

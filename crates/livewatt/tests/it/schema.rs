@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use livewatt_api::operations;
 use livewatt_domain::intervention::CONSENT;
-use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{World, python::Program, still};
+use crate::{
+    promised::stage::{begin_plan, furnish},
+    support::{World, python::Program, still},
+};
 use livewatt_sandbox::Cloud;
 
 /// What there is in a world, by variables of paths.
@@ -115,12 +117,11 @@ async fn every_answer_is_one_that_the_document_promises() {
         .post("/users/ann/locations", Some(place))
         .await
         .expect_status(200);
-    let rates = json!([{ "name": "all", "cost": "0.2" }]);
-    world
-        .api
-        .call(Method::PUT, "/tariffs/home", Some(rates))
-        .await
-        .expect_status(204);
+    let vehicles = world.api.get("/users/ann/vehicles").await;
+    let vehicles = vehicles.expect_status(200);
+    let vehicle = vehicles["data"][0]["id"].as_str().unwrap();
+    furnish(&world, vehicle).await;
+    begin_plan(&world, vehicle).await;
     let chargers = world
         .api
         .get("/users/ann/chargers")

@@ -5,4 +5,4 @@
 
 mod events;
 mod operations;
-mod stage;
+pub mod stage;

@@ -88,38 +88,8 @@ impl Stage {
             only_seen,
             made: Cell::new(0),
         };
-        stage.furnish().await;
+        furnish(&stage.world, &stage.ids["vehicleId"]).await;
         stage
-    }
-
-    /// Ann's home, where her car is, and a tariff with cheap nights.
-    async fn furnish(&self) {
-        let vehicle = self.get("/vehicles/", "vehicleId").await;
-        let place = json!({
-            "name": "Home", "timezoneName": "Europe/Amsterdam",
-            "latitude": vehicle["location"]["latitude"],
-            "longitude": vehicle["location"]["longitude"],
-        });
-        let api = &self.world.api;
-        api.post("/users/ann/locations", Some(place))
-            .await
-            .expect_status(200);
-        let rates = Some(body_of("Tariff"));
-        api.call(Method::PUT, "/tariffs/home", rates)
-            .await
-            .expect_status(204);
-        let home = text(&api.all("locations").await[0]["id"]);
-        let path = format!("/locations/{home}/tariff");
-        let intervals = Some(body_of("LocationTariffInterval"));
-        api.call(Method::PUT, &path, intervals)
-            .await
-            .expect_status(204);
-        self.world.advance(minutes(1)).await;
-    }
-
-    async fn get(&self, at: &str, variable: &str) -> Value {
-        let path = format!("{at}{}", self.ids[variable]);
-        self.world.api.get(&path).await.expect_status(200)
     }
 
     /// A name that was not used before.
@@ -174,7 +144,7 @@ impl Stage {
                 self.world.api.post(&path, None).await.expect_status(200);
             }
             "getVehiclesVehicleidSmartchargingplans" => {
-                self.begin_plan().await;
+                begin_plan(&self.world, &ids["vehicleId"]).await;
             }
             _ => {}
         }
@@ -233,25 +203,6 @@ impl Stage {
         text(&made.expect_status(200)["id"])
     }
 
-    /// Has the car charge by day, which smart charging puts off until night.
-    async fn begin_plan(&self) {
-        let vehicle = self.get("/vehicles/", "vehicleId").await;
-        let patch = DevicePatch {
-            plugged: Some(true),
-            charging: Some(true),
-            level_percent: Some(40.0),
-            ..DevicePatch::default()
-        };
-        let vin = text(&vehicle["information"]["vin"]);
-        self.world.sandbox.patch_device(&vin, &patch).await.unwrap();
-        self.world.advance(minutes(8)).await;
-        let path = format!("/vehicles/{}/smart-charging-policy", self.ids["vehicleId"]);
-        let body = Some(body_of("PartialVehicleSmartChargingPolicy"));
-        let put = self.world.api.call(Method::PUT, &path, body).await;
-        put.expect_status(200);
-        self.world.advance(minutes(10)).await;
-    }
-
     /// An action of the kind whose operations begin like this path.
     async fn new_action(&self, path: &str) -> String {
         let (plural, variable, what, schema) = match path.split('/').nth(1).unwrap() {
@@ -303,6 +254,50 @@ async fn link_to_look(world: &World, user: &str, cloud: Cloud) {
     };
     let token = text(&started.expect_status(200)["linkToken"]);
     walk(world.engine(), &token, &known).await.unwrap();
+}
+
+/// Ann's home, where her car is, and a tariff with cheap nights.
+pub async fn furnish(world: &World, vehicle: &str) {
+    let api = &world.api;
+    let vehicle = api.get(&format!("/vehicles/{vehicle}")).await;
+    let vehicle = vehicle.expect_status(200);
+    let place = json!({
+        "name": "Home", "timezoneName": "Europe/Amsterdam",
+        "latitude": vehicle["location"]["latitude"],
+        "longitude": vehicle["location"]["longitude"],
+    });
+    let made = api.post("/users/ann/locations", Some(place)).await;
+    let home = text(&made.expect_status(200)["id"]);
+    let rates = Some(body_of("Tariff"));
+    api.call(Method::PUT, "/tariffs/home", rates)
+        .await
+        .expect_status(204);
+    let path = format!("/locations/{home}/tariff");
+    let intervals = Some(body_of("LocationTariffInterval"));
+    api.call(Method::PUT, &path, intervals)
+        .await
+        .expect_status(204);
+    world.advance(minutes(1)).await;
+}
+
+/// Has the car charge by day, which smart charging puts off until night.
+pub async fn begin_plan(world: &World, vehicle: &str) {
+    let path = format!("/vehicles/{vehicle}");
+    let shown = world.api.get(&path).await.expect_status(200);
+    let patch = DevicePatch {
+        plugged: Some(true),
+        charging: Some(true),
+        level_percent: Some(40.0),
+        ..DevicePatch::default()
+    };
+    let vin = text(&shown["information"]["vin"]);
+    world.sandbox.patch_device(&vin, &patch).await.unwrap();
+    world.advance(minutes(8)).await;
+    let path = format!("{path}/smart-charging-policy");
+    let body = Some(body_of("PartialVehicleSmartChargingPolicy"));
+    let put = world.api.call(Method::PUT, &path, body).await;
+    put.expect_status(200);
+    world.advance(minutes(10)).await;
 }
 
 /// The query without which an operation refuses everybody.

@@ -1,5 +1,6 @@
 //! Smart charging: nights of a car whose prices fall after midnight, and what can come in between.
 
+mod exclusive;
 mod nights;
 mod refusals;
 mod troubles;
