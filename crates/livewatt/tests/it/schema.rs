@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use livewatt_api::operations;
 use livewatt_domain::intervention::CONSENT;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    promised::stage::{begin_plan, furnish},
+    promised::stage::{begin_plan, body_of, furnish},
     support::{World, python::Program, still},
 };
 use livewatt_sandbox::Cloud;
@@ -122,6 +123,15 @@ async fn every_answer_is_one_that_the_document_promises() {
     let vehicle = vehicles["data"][0]["id"].as_str().unwrap();
     furnish(&world, vehicle).await;
     begin_plan(&world, vehicle).await;
+    // The document's example hangs a rate of this name.
+    let mut rates = body_of("Tariff");
+    let all = json!({ "name": "all", "cost": "0.2" });
+    rates.as_array_mut().unwrap().push(all);
+    world
+        .api
+        .call(Method::PUT, "/tariffs/home", Some(rates))
+        .await
+        .expect_status(204);
     let chargers = world
         .api
         .get("/users/ann/chargers")

@@ -327,7 +327,7 @@ fn query_of(operation: &Value) -> String {
 }
 
 /// A body that is right, by the name of its schema.
-fn body_of(schema: &str) -> Value {
+pub fn body_of(schema: &str) -> Value {
     let body = match schema {
         "LinkUserPayload" => json!({
             "scopes": ["vehicle:read:data"], "language": "en-US", "redirectUri": "app://done",
